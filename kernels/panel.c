@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows of a matrix to and from panels of 16 rows (the layout is in kernels.h). */
+#include "kernels/kernels_internal.h"
+#include <string.h>
+
+void mote_k_pack_f32(
+        void *panel, const float *rows, size_t ld, uint32_t n_live, uint32_t n_cols)
+{
+    float *out = panel;
+    memset(out, 0, mote__k_panel_bytes(MOTE_K_F32, n_cols));
+    for (uint32_t r = 0; r < n_live; r++)
+        for (uint32_t k = 0; k < n_cols; k++)
+            out[(size_t)k * MOTE_PANEL + r] = rows[r * ld + k];
+}
+
+void mote_k_pack_bf16(
+        void *panel, const uint16_t *rows, size_t ld, uint32_t n_live, uint32_t n_cols)
+{
+    uint16_t *out = panel;
+    memset(out, 0, mote__k_panel_bytes(MOTE_K_BF16, n_cols));
+    for (uint32_t r = 0; r < n_live; r++)
+        for (uint32_t k = 0; k < n_cols; k += 4) {
+            const uint32_t n = n_cols - k < 4u ? n_cols - k : 4u;
+            memcpy(out + (size_t)k * MOTE_PANEL + r * 4u, rows + r * ld + k,
+                    n * sizeof *out);
+        }
+}
+
+void mote_k_pack_e4m3(
+        void *panel, const uint8_t *rows, size_t ld, uint32_t n_live, uint32_t n_cols)
+{
+    uint8_t *out = panel;
+    memset(out, 0, mote__k_panel_bytes(MOTE_K_E4M3, n_cols));
+    for (uint32_t r = 0; r < n_live; r++)
+        for (uint32_t k = 0; k < n_cols; k += 4) {
+            const uint32_t n = n_cols - k < 4u ? n_cols - k : 4u;
+            memcpy(out + (size_t)k * MOTE_PANEL + r * 4u, rows + r * ld + k, n);
+        }
+}
+
+/* Value of row r, column k of a panel, before its scale. */
+static float panel_value(const void *panel, uint32_t type, uint32_t r, uint32_t k)
+{
+    const size_t cell = (size_t)(k & ~3u) * MOTE_PANEL + r * 4u + (k & 3u);
+    switch (type) {
+    case MOTE_K_F32:
+        return ((const float *)panel)[(size_t)k * MOTE_PANEL + r];
+    case MOTE_K_BF16:
+        return mote_k_bf16_to_f32(((const uint16_t *)panel)[cell]);
+    case MOTE_K_E4M3:
+        return mote_k_e4m3_to_f32(((const uint8_t *)panel)[cell]);
+    case MOTE_K_I8:
+        return (float)((const int8_t *)panel)[cell];
+    default: {
+        const uint8_t *pair = (const uint8_t *)panel + (size_t)(k / 8u) * 64u;
+        const unsigned byte = pair[r * 4u + (k & 3u)];
+        return (float)((int)(k & 4u ? byte >> 4 : byte & 15u) - 8);
+    }
+    }
+}
+
+void mote_k_unpack(float *rows, size_t ld, const mote_k_matrix *w, uint32_t panel)
+{
+    const void *data = mote__k_panel(w, panel);
+    const float *scales = mote__k_scales(w, panel);
+    const uint32_t columns = mote__k_scale_columns(w->type);
+    for (uint32_t r = 0; r < MOTE_PANEL; r++)
+        for (uint32_t k = 0; k < w->n_cols; k++) {
+            float scale = 1.0f;
+            if (w->type == MOTE_K_E4M3)
+                scale = scales[k / columns];
+            else if (w->type == MOTE_K_I8 || w->type == MOTE_K_I4)
+                scale = scales[k / columns * MOTE_PANEL + r];
+            rows[r * ld + k] = panel_value(data, w->type, r, k) * scale;
+        }
+}
