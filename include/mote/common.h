@@ -68,6 +68,13 @@ typedef struct mote_error {
     char message[508];  /**< one line, UTF-8, NUL-terminated */
 } mote_error;
 
+/** What the ..._INIT initialisers are made of: struct_size is set, the rest is zero. */
+#ifdef __cplusplus
+#define MOTE_STRUCT_INIT(type) {(uint32_t)sizeof(type)}
+#else
+#define MOTE_STRUCT_INIT(type) {.struct_size = (uint32_t)sizeof(type)}
+#endif
+
 /** Name of a status, for example "MOTE_E_FORMAT"; "unknown status" otherwise.
  *  Thread-safety: any thread. @since 0.1 */
 MOTE_API const char *mote_status_name(mote_status status);

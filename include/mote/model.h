@@ -54,7 +54,7 @@ typedef struct mote_model_options {
     void *parallel_user;        /**< passed to parallel */
 } mote_model_options;
 /** Initialiser that sets struct_size. */
-#define MOTE_MODEL_OPTIONS_INIT {(uint32_t)sizeof(mote_model_options)}
+#define MOTE_MODEL_OPTIONS_INIT MOTE_STRUCT_INIT(mote_model_options)
 
 /** Open a checkpoint directory (config.json, model.safetensors or shards with an index,
  *  tokenizer.json) or a single-file model.
@@ -134,7 +134,7 @@ typedef struct mote_model_info {
     uint64_t fingerprint;             /**< of configuration and weights */
 } mote_model_info;
 /** Initialiser that sets struct_size. */
-#define MOTE_MODEL_INFO_INIT {(uint32_t)sizeof(mote_model_info)}
+#define MOTE_MODEL_INFO_INIT MOTE_STRUCT_INIT(mote_model_info)
 
 /** Describe an open model. Any thread. @since 0.1 */
 MOTE_API mote_status mote_model_get_info(
@@ -167,7 +167,7 @@ typedef struct mote_stream_stats {
     uint64_t bytes_resident; /**< weights that always stay */
 } mote_stream_stats;
 /** Initialiser that sets struct_size. */
-#define MOTE_STREAM_STATS_INIT {(uint32_t)sizeof(mote_stream_stats)}
+#define MOTE_STREAM_STATS_INIT MOTE_STRUCT_INIT(mote_stream_stats)
 /** Read the streaming statistics. Any thread. @since 0.1 */
 MOTE_API mote_status mote_model_stream_stats(
         const mote_model *model, mote_stream_stats *stats, mote_error *err);

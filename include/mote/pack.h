@@ -36,7 +36,7 @@ typedef struct mote_pack_options {
     void *progress_user;        /**< passed to progress */
 } mote_pack_options;
 /** Initialiser that sets struct_size. */
-#define MOTE_PACK_OPTIONS_INIT {(uint32_t)sizeof(mote_pack_options)}
+#define MOTE_PACK_OPTIONS_INIT MOTE_STRUCT_INIT(mote_pack_options)
 
 /** Read a checkpoint directory and write a pack, in bounded memory. The file appears
  *  under its name only when complete. @since 0.1 */

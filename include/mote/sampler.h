@@ -38,7 +38,7 @@ typedef struct mote_sampler_options {
     const float *bias_values;   /**< added to their logits; -INFINITY bans */
 } mote_sampler_options;
 /** Initialiser that sets struct_size. */
-#define MOTE_SAMPLER_OPTIONS_INIT {(uint32_t)sizeof(mote_sampler_options)}
+#define MOTE_SAMPLER_OPTIONS_INIT MOTE_STRUCT_INIT(mote_sampler_options)
 
 MOTE_END_DECLS
 /** @} */

@@ -64,7 +64,7 @@ typedef struct mote_session_options {
     void *progress_user;       /**< passed to progress */
 } mote_session_options;
 /** Initialiser that sets struct_size. */
-#define MOTE_SESSION_OPTIONS_INIT {(uint32_t)sizeof(mote_session_options)}
+#define MOTE_SESSION_OPTIONS_INIT MOTE_STRUCT_INIT(mote_session_options)
 
 /** Bytes that a session with these options would allocate, exactly.
  *  @param kv_bytes  of them, the latent cache; may be NULL @since 0.1 */
@@ -159,7 +159,7 @@ typedef struct mote_generate_options {
                                        text is content */
 } mote_generate_options;
 /** Initialiser that sets struct_size. */
-#define MOTE_GENERATE_OPTIONS_INIT {(uint32_t)sizeof(mote_generate_options)}
+#define MOTE_GENERATE_OPTIONS_INIT MOTE_STRUCT_INIT(mote_generate_options)
 
 /** What mote_session_next() delivers. Pointers are borrowed until the next call on the
  *  session. */
@@ -176,7 +176,7 @@ typedef struct mote_piece {
     const float *logprobs;  /**< natural log-probability of each under the model */
 } mote_piece;
 /** Initialiser that sets struct_size. */
-#define MOTE_PIECE_INIT {(uint32_t)sizeof(mote_piece)}
+#define MOTE_PIECE_INIT MOTE_STRUCT_INIT(mote_piece)
 
 /** Begin generating after the current sequence, which must not be empty.
  *  @param options  NULL: defaults
@@ -215,7 +215,7 @@ typedef struct mote_session_stats {
     uint64_t total_bytes;      /**< all memory of the session */
 } mote_session_stats;
 /** Initialiser that sets struct_size. */
-#define MOTE_SESSION_STATS_INIT {(uint32_t)sizeof(mote_session_stats)}
+#define MOTE_SESSION_STATS_INIT MOTE_STRUCT_INIT(mote_session_stats)
 /** Read the statistics. @since 0.1 */
 MOTE_API mote_status mote_session_get_stats(
         const mote_session *session, mote_session_stats *stats, mote_error *err);
