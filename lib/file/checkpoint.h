@@ -3,17 +3,30 @@
  * directory (one or many safetensors files), or a single safetensors file, descriptor
  * range or memory block whose metadata carries "config.json", "tokenizer.json", ...
  *
- * After opening, every tensor's byte range lies inside its file, does not overlap another,
- * and its size matches shape x dtype. Thread-safe for reading. */
+ * After opening, every tensor's byte range lies inside its file, does not overlap
+ * another, and its size matches shape x dtype. Thread-safe for reading. */
 #ifndef MOTE_FILE_CHECKPOINT_H
 #define MOTE_FILE_CHECKPOINT_H
 #include "mote/common.h"
 
 enum mote__dtype {
-    MOTE__DTYPE_F32, MOTE__DTYPE_F16, MOTE__DTYPE_BF16, MOTE__DTYPE_F8_E4M3, MOTE__DTYPE_F8_E8M0,
-    MOTE__DTYPE_I8, MOTE__DTYPE_U8, MOTE__DTYPE_I16, MOTE__DTYPE_U16, MOTE__DTYPE_I32,
-    MOTE__DTYPE_U32, MOTE__DTYPE_I64, MOTE__DTYPE_U64, MOTE__DTYPE_F64, MOTE__DTYPE_BOOL,
-    MOTE__DTYPE_F8_E5M2
+    MOTE__DTYPE_F32,
+    MOTE__DTYPE_F16,
+    MOTE__DTYPE_BF16,
+    MOTE__DTYPE_F8_E4M3,
+    MOTE__DTYPE_F8_E8M0,
+    MOTE__DTYPE_I8,
+    MOTE__DTYPE_U8,
+    MOTE__DTYPE_I16,
+    MOTE__DTYPE_U16,
+    MOTE__DTYPE_I32,
+    MOTE__DTYPE_U32,
+    MOTE__DTYPE_I64,
+    MOTE__DTYPE_U64,
+    MOTE__DTYPE_F64,
+    MOTE__DTYPE_BOOL,
+    MOTE__DTYPE_F8_E5M2,
+    MOTE__DTYPES /* how many there are */
 };
 const char *mote__dtype_name(uint32_t dtype);
 uint32_t mote__dtype_bytes(uint32_t dtype);
@@ -30,14 +43,20 @@ typedef struct mote__checkpoint mote__checkpoint;
 /* mapping: MOTE_MAP_... */
 mote_status mote__checkpoint_open(
         mote__checkpoint **out, const char *path, uint32_t mapping, mote_error *err);
-mote_status mote__checkpoint_open_fd(mote__checkpoint **out, int32_t fd, uint64_t offset,
-        uint64_t length, uint32_t mapping, mote_error *err);
+mote_status mote__checkpoint_open_fd(mote__checkpoint **out, int32_t fd,
+        uint64_t offset, uint64_t length, uint32_t mapping, mote_error *err);
 mote_status mote__checkpoint_open_memory(
         mote__checkpoint **out, const void *data, size_t size, mote_error *err);
+/* The texts alone: a directory that may hold no more than tokenizer.json, or the
+ * metadata of a single file. A checkpoint without tensors; no text is required to
+ * exist. */
+mote_status mote__checkpoint_open_texts(
+        mote__checkpoint **out, const char *path, mote_error *err);
 void mote__checkpoint_close(mote__checkpoint *c);
 
 /* Text such as "config.json", "tokenizer.json", "tokenizer_config.json",
- * "generation_config.json"; borrowed; NULL when there is none. */
+ * "generation_config.json", "chat_template.jinja"; borrowed, NUL-terminated after
+ * `size` bytes (size may be NULL); NULL when there is none. */
 const char *mote__checkpoint_text(
         const mote__checkpoint *c, const char *name, size_t *size);
 size_t mote__checkpoint_count(const mote__checkpoint *c);
