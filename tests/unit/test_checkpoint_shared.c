@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every checkpoint of the golden data opens, its configuration parses, and its bytes are
- * where plain file arithmetic says they are. */
+/* Every checkpoint of the golden data opens, its configuration parses, and its bytes
+ * are where plain file arithmetic says they are. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,7 +41,8 @@ static void open_one(const char *dir)
     assert_true(mote__checkpoint_mapped_bytes(m) > t->n_bytes);
     assert_int_equal(mote__checkpoint_count(m), mote__checkpoint_count(c));
     for (size_t i = 0; i < mote__checkpoint_count(c); i++) {
-        const mote__tensor *a = mote__checkpoint_at(c, i), *b = mote__checkpoint_at(m, i);
+        const mote__tensor *a = mote__checkpoint_at(c, i),
+                           *b = mote__checkpoint_at(m, i);
         assert_ptr_equal(mote__checkpoint_find(c, a->name), a);
         assert_string_equal(a->name, b->name);
         char *x = malloc(a->n_bytes + 1), *y = malloc(a->n_bytes + 1);
@@ -62,9 +63,10 @@ static void test_goldens_open(void **state)
             "fixtures/oracle/models/v2-lite-bf16", "fixtures/oracle/models/v3-bf16",
             "fixtures/oracle/models/v3-f32", "fixtures/oracle/models/v3-fp8",
             "fixtures/oracle/models/v3-fp8-k128", "fixtures/oracle/models/v3-fp8-ue8m0",
-            "fixtures/oracle/models/v3-router-edge", "fixtures/oracle/models/v3-sharded",
-            "fixtures/oracle/models/v3-tied", "fixtures/oracle/models/v3-yarn-long",
-            "models/tiny-v3-bf16", "models/tiny-v3-fp8"};
+            "fixtures/oracle/models/v3-router-edge",
+            "fixtures/oracle/models/v3-sharded", "fixtures/oracle/models/v3-tied",
+            "fixtures/oracle/models/v3-yarn-long", "models/tiny-v3-bf16",
+            "models/tiny-v3-fp8"};
     const char *shared = getenv("MOTE_SHARED");
     if (!shared || !*shared) {
         print_message("the shared golden data is not configured\n");
