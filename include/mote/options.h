@@ -23,7 +23,9 @@ MOTE_BEGIN_DECLS
  *  @param kind     one of MOTE_OPTIONS_...
  *  @param options  the struct, its struct_size set
  *  @param name     field name, such as "context_tokens"
- *  @param value    number, or one of the names the manual lists (such as "bf16")
+ *  @param value    number, or one of the names the manual lists (such as "bf16");
+ *                  borrowed for the call, except that a field of type "text" keeps the
+ *                  pointer
  *  @return MOTE_OK; MOTE_E_NOT_FOUND for an unknown name; MOTE_E_INVALID for a value
  *          out of bounds, the struct unchanged.
  *  Thread-safety: any thread, the struct belongs to the caller. @since 0.1 */
@@ -32,6 +34,9 @@ MOTE_API mote_status mote_options_set_text(int32_t kind, void *options, const ch
 
 /** Describe the @p index-th text-settable option of a kind, for manuals and help.
  *  Each output may be NULL; strings are static.
+ *  @param type    "u32", "i32", "u64", "f32", "bytes" (a u64 that also reads 512M or 4G),
+ *                 "choice" (a u32), "name" or "text" (both const char *)
+ *  @param values  range, or "name=value, name=value" for a choice, or names
  *  @return MOTE_OK, or MOTE_DONE past the last one. Any thread. @since 0.1 */
 MOTE_API mote_status mote_options_describe(int32_t kind, uint32_t index,
         const char **name, const char **type, const char **values,
