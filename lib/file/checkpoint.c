@@ -181,7 +181,7 @@ static int compare_part(const void *key, const void *p)
 }
 
 /* The distinct shard names of the index, sorted, borrowed from the tree. */
-static mote_status shard_names(const char ***out, size_t *n_out, const json_t *map,
+static mote_status shard_names(const char ***out, size_t *n_out, json_t *map,
         const char *where, mote_error *err)
 {
     size_t n = 0;
@@ -191,7 +191,7 @@ static mote_status shard_names(const char ***out, size_t *n_out, const json_t *m
         return mote__fail_memory(err, json_object_size(map) * sizeof *names, where);
     const char *key;
     json_t *v;
-    json_object_foreach((json_t *)(uintptr_t)map, key, v)
+    json_object_foreach(map, key, v)
     {
         if (!json_is_string(v))
             return mote__json_wrong(where, key, "a shard's file name", v, err);
@@ -215,12 +215,12 @@ static mote_status shard_names(const char ***out, size_t *n_out, const json_t *m
     return MOTE_OK;
 }
 
-static mote_status check_index(const mote__checkpoint *c, const json_t *map,
-        const char *where, mote_error *err)
+static mote_status check_index(
+        const mote__checkpoint *c, json_t *map, const char *where, mote_error *err)
 {
     const char *key;
     json_t *v;
-    json_object_foreach((json_t *)(uintptr_t)map, key, v)
+    json_object_foreach(map, key, v)
     {
         const char *shard = json_string_value(v);
         const part *p =
@@ -243,7 +243,7 @@ static mote_status open_shards(mote__checkpoint *c, const char *dir, const char 
     mote_status st = mote__file_read_all(&text, &size, index, TEXT_MAX, err);
     if (st < 0 || (st = mote__json_parse(&root, text, size, index, err)) < 0)
         goto out;
-    const json_t *map = json_object_get(root, "weight_map");
+    json_t *map = json_object_get(root, "weight_map");
     if (!json_is_object(map)) {
         st = mote__json_wrong(
                 index, "weight_map", "an object of tensor and file names", map, err);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#ifndef _FILE_OFFSET_BITS
 #define _FILE_OFFSET_BITS 64
+#endif
 #include "file/os_file.h"
 #include "base/status.h"
 

@@ -173,7 +173,7 @@ static char *copy_text(const char *text, size_t size)
 }
 
 static mote_status parse_metadata(
-        mote__safetensors *s, const json_t *meta, const char *where, mote_error *err)
+        mote__safetensors *s, json_t *meta, const char *where, mote_error *err)
 {
     if (json_is_null(meta))
         return MOTE_OK;
@@ -182,7 +182,7 @@ static mote_status parse_metadata(
                 where, "__metadata__", "an object of strings", meta, err);
     const char *key;
     json_t *v;
-    json_object_foreach((json_t *)(uintptr_t)meta, key, v)
+    json_object_foreach(meta, key, v)
     {
         if (!json_is_string(v))
             return mote__json_wrong(
@@ -209,13 +209,13 @@ static mote_status parse_metadata(
     return MOTE_OK;
 }
 
-static mote_status parse_header(mote__safetensors *s, const json_t *root, uint64_t data,
+static mote_status parse_header(mote__safetensors *s, json_t *root, uint64_t data,
         uint32_t file, const char *where, mote_error *err)
 {
     if (!json_is_object(root))
         return mote__fail(
                 err, MOTE_E_FORMAT, "%s: the header is not a JSON object", where);
-    const json_t *meta = json_object_get(root, "__metadata__");
+    json_t *meta = json_object_get(root, "__metadata__");
     mote_status st = meta ? parse_metadata(s, meta, where, err) : MOTE_OK;
     if (st < 0)
         return st;
@@ -223,14 +223,14 @@ static mote_status parse_header(mote__safetensors *s, const json_t *root, uint64
     size_t n = json_object_size(root) - (meta != NULL), names = 0;
     const char *key;
     json_t *v;
-    json_object_foreach((json_t *)(uintptr_t)root, key, v) names += strlen(key) + 1;
+    json_object_foreach(root, key, v) names += strlen(key) + 1;
     s->tensors = calloc(n ? n : 1, sizeof *s->tensors);
     s->names = malloc(names ? names : 1);
     if (!s->tensors || !s->names)
         return mote__fail_memory(err, n * sizeof *s->tensors + names, "tensor table");
 
     char *to = s->names;
-    json_object_foreach((json_t *)(uintptr_t)root, key, v)
+    json_object_foreach(root, key, v)
     {
         if (v == meta)
             continue;

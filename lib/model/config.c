@@ -16,8 +16,8 @@
 
 static const char WHERE[] = "config.json";
 
-/* Bounds are generous, but such that every product of three of them, times a size of 4
- * bytes, fits 64 bits with room to spare. */
+/* Bounds are generous, but widths fit 32 bits and the bytes of a whole model 64. */
+static const double PARAMETERS_MAX = 1e15;
 enum {
     REQUIRED = -1,
     HIDDEN_MAX = 1 << 20,
@@ -27,6 +27,7 @@ enum {
     HEAD_DIM_MAX = 1 << 16,
     RANK_MAX = 1 << 20,
     EXPERTS_MAX = 1 << 16,
+    WIDTH_MAX = 1 << 24,
     POSITIONS_MAX = 1 << 30,
 };
 
@@ -34,7 +35,7 @@ typedef struct int_field {
     const char *name;
     size_t offset;
     int32_t lo, hi;
-    int32_t absent_v2, absent_v3; /* REQUIRED: none */
+    int32_t absent_v2, absent_v3; /* REQUIRED: none. null means absent_v2: "none" */
 } int_field;
 #define FIELD(f) #f, offsetof(mote__config, f)
 static const int_field int_fields[] = {
@@ -94,8 +95,9 @@ static mote_status read_ints(mote__config *c, const json_t *root,
 {
     for (size_t i = 0; i < n; i++) {
         const int_field *f = &fields[i];
-        int64_t v, absent = c->architecture == MOTE_ARCH_DEEPSEEK_V2 ? f->absent_v2
-                                                                     : f->absent_v3;
+        int v2 = c->architecture == MOTE_ARCH_DEEPSEEK_V2 ||
+                 json_object_get(root, f->name) != NULL;
+        int64_t v, absent = v2 ? f->absent_v2 : f->absent_v3;
         mote_status st =
                 mote__json_int(&v, root, WHERE, f->name, f->lo, f->hi, absent, err);
         if (st < 0)
@@ -121,6 +123,7 @@ static mote_status check_fixed(
     } booleans[] = {
             {"attention_bias", 0},
             {"mlp_bias", 0},
+            {"qk_layernorm", 0},
             {"use_mla", 1},
             {"rope_interleave", 1},
             {"is_encoder_decoder", 0},
@@ -192,10 +195,42 @@ static mote_status read_q_lora_rank(
     if (st < 0)
         return st;
     c->q_lora_rank = json_object_get(root, "q_lora_rank") ? (uint32_t)v : 1536;
+    return MOTE_OK;
+}
+
+/* Widths that are products of fields, and the whole. */
+static mote_status check_sizes(const mote__config *c, mote_error *err)
+{
     if (c->qk_rope_head_dim % 2)
         return mote__fail(err, MOTE_E_FORMAT,
                 "%s: qk_rope_head_dim: expected an even number, found %u", WHERE,
                 c->qk_rope_head_dim);
+    uint64_t heads = c->num_attention_heads, qk = c->qk_nope_head_dim,
+             v = c->v_head_dim;
+    uint64_t rope = c->qk_rope_head_dim;
+    uint64_t width = heads * (qk + (rope > v ? rope : v));
+    if (width > WIDTH_MAX)
+        return mote__fail(err, MOTE_E_FORMAT,
+                "%s: num_attention_heads: expected an attention width of at most %d, "
+                "found %llu",
+                WHERE, WIDTH_MAX, (unsigned long long)width);
+    if ((uint64_t)c->n_shared_experts * c->moe_intermediate_size > HIDDEN_MAX)
+        return mote__fail(err, MOTE_E_FORMAT,
+                "%s: n_shared_experts: expected a shared width of at most %d, found "
+                "%u x %u",
+                WHERE, HIDDEN_MAX, c->n_shared_experts, c->moe_intermediate_size);
+    double layer = (double)c->hidden_size *
+                   (3.0 * c->intermediate_size +
+                           3.0 * ((double)c->n_routed_experts + c->n_shared_experts) *
+                                   c->moe_intermediate_size +
+                           3.0 * (double)width + c->q_lora_rank + c->kv_lora_rank);
+    double total =
+            layer * ((double)c->num_hidden_layers + c->num_nextn_predict_layers) +
+            2.0 * c->vocab_size * c->hidden_size;
+    if (total > PARAMETERS_MAX)
+        return mote__fail(err, MOTE_E_FORMAT,
+                "%s: expected a model of at most %.0e parameters, found about %.1e",
+                WHERE, PARAMETERS_MAX, total);
     return MOTE_OK;
 }
 
@@ -216,10 +251,14 @@ static mote_status read_rope(mote__config *c, const json_t *root, mote_error *er
     if ((st = mote__json_double(
                  &c->rope_theta, root, WHERE, "rope_theta", 1, 1e12, 10000, err)) < 0)
         return st;
-    if (parameters && (st = mote__json_double(&c->rope_theta, parameters,
-                               "config.json: rope_parameters", "rope_theta", 1, 1e12,
-                               c->rope_theta, err)) < 0)
-        return st;
+    for (int i = 0; i < 2; i++) {
+        const json_t *o = i ? parameters : scaling;
+        if (o && (st = mote__json_double(&c->rope_theta, o,
+                          i ? "config.json: rope_parameters"
+                            : "config.json: rope_scaling",
+                          "rope_theta", 1, 1e12, c->rope_theta, err)) < 0)
+            return st;
+    }
     c->rope_factor = 1;
     if (!r)
         return MOTE_OK;
@@ -373,11 +412,6 @@ static mote_status read_experts(mote__config *c, const json_t *root, mote_error 
                  err)) < 0 ||
             (st = read_routing(c, root, err)) < 0 || (st = check_experts(c, err)) < 0)
         return st;
-    if ((uint64_t)c->n_shared_experts * c->moe_intermediate_size > HIDDEN_MAX)
-        return mote__fail(err, MOTE_E_FORMAT,
-                "%s: n_shared_experts: expected a shared width of at most %d, found "
-                "%u x %u",
-                WHERE, HIDDEN_MAX, c->n_shared_experts, c->moe_intermediate_size);
     return MOTE_OK;
 }
 
@@ -472,7 +506,7 @@ static mote_status read_config(mote__config *c, const json_t *root, mote_error *
             (st = check_fixed(c, root, err)) < 0 ||
             (st = read_q_lora_rank(c, root, err)) < 0 ||
             (st = read_rope(c, root, err)) < 0 ||
-            (st = read_experts(c, root, err)) < 0 ||
+            (st = read_experts(c, root, err)) < 0 || (st = check_sizes(c, err)) < 0 ||
             (st = read_quantization(c, root, err)) < 0 ||
             (st = mote__json_bool(&c->tie_word_embeddings, root, WHERE,
                      "tie_word_embeddings", 0, err)) < 0 ||
