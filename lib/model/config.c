@@ -140,8 +140,9 @@ static mote_status check_fixed(
     /* The sparse attention of V3.2, and other things that the arithmetic below lacks.
      */
     static const char *const absent[] = {"index_topk", "index_n_heads",
-            "index_head_dim", "sliding_window", "logit_scale",
-            "final_logit_softcapping", "attn_logit_softcapping"};
+            "index_head_dim", "sliding_window", "swiglu_limit", "logit_scale",
+            "final_logit_softcapping", "attn_logit_softcapping", "quantization",
+            "compression_config"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
         const json_t *v = mote__json_member(root, absent[i]);
         if (v)
@@ -339,7 +340,7 @@ static mote_status read_routing(mote__config *c, const json_t *root, mote_error 
                      v2 ? "greedy" : "noaux_tc", err)) < 0 ||
             (st = mote__json_bool(&c->norm_topk_prob, root, WHERE, "norm_topk_prob",
                      !v2, err)) < 0 ||
-            (st = mote__json_double(&factor, root, WHERE, "routed_scaling_factor", -1e6,
+            (st = mote__json_double(&factor, root, WHERE, "routed_scaling_factor", 1e-6,
                      1e6, 1, err)) < 0)
         return st;
     c->routed_scaling_factor = (float)factor;
@@ -481,8 +482,8 @@ static mote_status read_token_id(int32_t *out, const json_t *root, const char *f
 {
     const json_t *v = json_object_get(root, field);
     *out = !v && absent < vocab_size ? (int32_t)absent : -1;
-    if (json_is_array(v) && json_array_size(v) > 0)
-        v = json_array_get(v, 0);
+    if (json_is_array(v))
+        v = json_array_get(v, 0); /* NULL when empty */
     if (!v || json_is_null(v))
         return MOTE_OK;
     if (!json_is_integer(v) || json_integer_value(v) < 0 ||
