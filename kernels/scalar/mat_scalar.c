@@ -31,10 +31,11 @@ static void pack_int8(int8_t *q, float *scales, const float *x, uint32_t k)
 {
     for (uint32_t k0 = 0; k0 < k; k0 += MOTE_ACT_GROUP) {
         const uint32_t n = k - k0 < MOTE_ACT_GROUP ? k - k0 : MOTE_ACT_GROUP;
-        float max = 0;
-        for (uint32_t i = 0; i < n;
-                i++) /* a NaN stays in max, and makes the scale NaN */
-            max = fabsf(x[k0 + i]) <= max ? max : fabsf(x[k0 + i]);
+        float max = 0; /* a NaN stays in it, and makes the scale NaN */
+        for (uint32_t i = 0; i < n; i++) {
+            const float v = fabsf(x[k0 + i]);
+            max = v <= max || isnan(max) ? max : v;
+        }
         /* Below 2^-100 the inverse would overflow, and the values do not matter. */
         const float inverse = max >= 0x1p-100f && max < INFINITY ? 127.0f / max : 0.0f;
         scales[k0 / MOTE_ACT_GROUP] = max >= 0x1p-100f ? max / 127.0f : 0.0f * max;

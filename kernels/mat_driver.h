@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* The outer loops of the matrix kernels, included by each vector variant, which defines
+ * before the inclusion:
+ *   act_bytes()   bytes of a packed row
+ *   compute()     totals of up to DRIVER_TOKENS tokens against up to DRIVER_PANELS
+ * panels silu_times()  h[16] = silu(a[16]) * b[16]
+ *
+ * Four panels are taken at once: at one token they give enough independent chains of
+ * additions, at many tokens the activations are read from L2 once per 64 rows. Tokens
+ * are taken 96 at once, so that the totals (24 KiB) live on the stack near the cores.
+ * gate_up is the same with panels gate p, up p, gate p+1, up p+1. */
+#ifndef MOTE_KERNELS_MAT_DRIVER_H
+#define MOTE_KERNELS_MAT_DRIVER_H
+#include "kernels/kernels_internal.h"
+#include <string.h>
+
+#define DRIVER_TOKENS 96
+#define DRIVER_PANELS 4
+
+typedef struct panel_ref {
+    const uint8_t *data;
+    const uint8_t *next; /* what this slot reads after this panel, for prefetching */
+    const float *scales;
+} panel_ref;
+
+typedef struct job {
+    uint32_t type, form, k_pad;
+    uint32_t n;        /* tokens */
+    uint32_t n_panels; /* live panels; the others repeat the last, results unused */
+    panel_ref panel[DRIVER_PANELS];
+    const uint8_t *x[DRIVER_TOKENS];
+} job;
+
+typedef float totals[DRIVER_PANELS][MOTE_PANEL];
+
+static size_t act_bytes(uint32_t form, uint32_t k);
+static void compute(const job *j, totals *total);
+static void silu_times(float *h, const float *a, const float *b);
+
+static void driver_panel(panel_ref *ref, const mote_k_matrix *w, uint32_t p,
+        uint32_t last, uint32_t next)
+{
+    ref->data = mote__k_panel(w, p < last ? p : last);
+    ref->next = mote__k_panel(w, next < last ? next : last);
+    ref->scales = mote__k_scales(w, p < last ? p : last);
+}
+
+static void driver_rows(job *j, const void *act, size_t bytes, const uint32_t *index,
+        uint32_t first, uint32_t n)
+{
+    j->n = n - first < DRIVER_TOKENS ? n - first : DRIVER_TOKENS;
+    for (uint32_t i = 0; i < j->n; i++)
+        j->x[i] = mote__k_act_row(act, bytes, index, first + i);
+}
+
+static void matmul(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
+        uint32_t end, const void *act, uint32_t form, const uint32_t *index, uint32_t n)
+{
+    const size_t bytes = act_bytes(form, w->n_cols);
+    _Alignas(64) totals total[DRIVER_TOKENS];
+    job j = {.type = w->type, .form = form, .k_pad = mote_k_pad(w->n_cols)};
+    for (uint32_t p = begin; p < end; p += DRIVER_PANELS) {
+        j.n_panels = end - p < DRIVER_PANELS ? end - p : DRIVER_PANELS;
+        for (uint32_t s = 0; s < DRIVER_PANELS; s++)
+            driver_panel(&j.panel[s], w, p + s, end - 1, p + s + DRIVER_PANELS);
+        for (uint32_t i0 = 0; i0 < n; i0 += j.n) {
+            driver_rows(&j, act, bytes, index, i0, n);
+            compute(&j, total);
+            for (uint32_t i = 0; i < j.n; i++) {
+                const uint32_t left = w->n_rows - p * MOTE_PANEL;
+                const uint32_t rows = j.n_panels * MOTE_PANEL;
+                memcpy(y + (i0 + i) * ldy + (size_t)p * MOTE_PANEL, total[i],
+                        (left < rows ? left : rows) * sizeof *y);
+            }
+        }
+    }
+}
+
+static void gate_up(float *h, size_t ldh, const mote_k_matrix *gate,
+        const mote_k_matrix *up, uint32_t begin, uint32_t end, const void *act,
+        uint32_t form, const uint32_t *index, uint32_t n)
+{
+    const size_t bytes = act_bytes(form, gate->n_cols);
+    _Alignas(64) totals total[DRIVER_TOKENS];
+    job j = {.type = gate->type, .form = form, .k_pad = mote_k_pad(gate->n_cols)};
+    for (uint32_t p = begin; p < end; p += 2) {
+        j.n_panels = end - p < 2 ? 2 : 4;
+        for (uint32_t s = 0; s < 2; s++) {
+            driver_panel(&j.panel[2 * s], gate, p + s, end - 1, p + s + 2);
+            driver_panel(&j.panel[2 * s + 1], up, p + s, end - 1, p + s + 2);
+        }
+        for (uint32_t i0 = 0; i0 < n; i0 += j.n) {
+            driver_rows(&j, act, bytes, index, i0, n);
+            compute(&j, total);
+            for (uint32_t i = 0; i < j.n; i++)
+                for (uint32_t s = 0; s < j.n_panels; s += 2) {
+                    const uint32_t row = (p + s / 2) * MOTE_PANEL;
+                    const uint32_t left = gate->n_rows - row;
+                    float out[MOTE_PANEL];
+                    silu_times(out, total[i][s], total[i][s + 1]);
+                    memcpy(h + (i0 + i) * ldh + row, out,
+                            (left < MOTE_PANEL ? left : MOTE_PANEL) * sizeof *h);
+                }
+        }
+    }
+}
+#endif

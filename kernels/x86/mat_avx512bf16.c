@@ -1,0 +1,764 @@
+/* SPDX-License-Identifier: MIT */
+/* Matrix kernels for AVX-512 with VBMI, BF16 and VNNI.
+ *
+ * Why this shape. A group is 16 rows x 4 k, so 64 bytes of e4m3 become two registers of
+ * bf16 without any sum across lanes inside the k loop: two 128-entry byte lookups
+ * (vpermi2b) give the high and the low byte of the bf16, which holds every e4m3 value
+ * exactly, subnormals as normal numbers (vdpbf16ps would flush subnormals).
+ * Interleaved, a dword holds (row, k01) or (row, k23) and is multiplied with a 64-bit
+ * broadcast of x[k..k+3]; the two dwords of a row are added at the end of a scale
+ * block.
+ *
+ * Activations. EXACT keeps x = hi + lo, two bf16 terms (|error| <= 2^-16 |x|),
+ * interleaved per 4 k as hi[4] lo[4]; both products go to the same accumulator. Behind
+ * them lies the row in fp32, for F32 weights. BF16 keeps hi alone. INT8 keeps int8
+ * values, and for each 32 columns {scale, -8 sum, -128 sum, 0}: weights enter vpdpbusd
+ * unsigned (int8 + 128, nibble + 0), and the accumulator starts at minus the offset
+ * times the sum of x.
+ *
+ * Up to FUSED tokens convert weights in registers; more convert a block once into L1
+ * and reuse it. Both add in the same order, so the bits of a result do not depend on n.
+ */
+#include "kernels/mat_driver.h"
+#include <immintrin.h>
+
+#define ALWAYS static inline __attribute__((always_inline))
+#define FUSED 4 /* tokens up to which weights are converted in registers */
+#define TILE 6  /* tokens per tile: 6 x 2 panels x 2 = 24 accumulators */
+
+static size_t round64(size_t n)
+{
+    return (n + 63u) & ~(size_t)63u;
+}
+
+static size_t act_bytes(uint32_t form, uint32_t k)
+{
+    const size_t k_pad = mote_k_pad(k), groups = (k_pad + 31u) / MOTE_ACT_GROUP;
+    switch (form) {
+    case MOTE_K_ACT_EXACT:
+        return 8 * k_pad;
+    case MOTE_K_ACT_BF16:
+        return round64(2 * k_pad);
+    default:
+        return round64(k_pad) + round64(16 * groups);
+    }
+}
+
+ALWAYS __mmask16 first_lanes(uint32_t n)
+{
+    return n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1u);
+}
+
+ALWAYS __m512 widen(__m256i bf16)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bf16), 16));
+}
+
+static void pack_exact(uint8_t *dst, const float *x, uint32_t k)
+{
+    const uint32_t k_pad = mote_k_pad(k);
+    const __m512i order = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+    const __m512i infinity = _mm512_set1_epi32(0x7f800000);
+    for (uint32_t j = 0; j < k_pad; j += 16) {
+        const __m512 v = _mm512_maskz_loadu_ps(j < k ? first_lanes(k - j) : 0, x + j);
+        const __m256i hi = (__m256i)_mm512_cvtneps_pbh(v);
+        const __m512 high = widen(hi);
+        /* Infinity and NaN have no remainder; inf - inf must not make a NaN. */
+        const __mmask16 finite = _mm512_cmplt_epu32_mask(
+                _mm512_and_si512(_mm512_castps_si512(high), infinity), infinity);
+        const __m256i lo =
+                (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_sub_ps(finite, v, high));
+        _mm512_storeu_si512(dst + 4 * (size_t)j,
+                _mm512_permutex2var_epi64(
+                        _mm512_castsi256_si512(hi), order, _mm512_castsi256_si512(lo)));
+        _mm512_storeu_ps(dst + 4 * ((size_t)k_pad + j), v);
+    }
+}
+
+static void pack_bf16(uint8_t *dst, const float *x, uint32_t k)
+{
+    const uint32_t k_pad = mote_k_pad(k);
+    for (uint32_t j = 0; j < k_pad; j += 16) {
+        const __m512 v = _mm512_maskz_loadu_ps(j < k ? first_lanes(k - j) : 0, x + j);
+        _mm256_storeu_si256(
+                (void *)(dst + 2 * (size_t)j), (__m256i)_mm512_cvtneps_pbh(v));
+    }
+}
+
+typedef struct int8_group {
+    float scale;
+    int32_t minus8, minus128; /* -8 and -128 times the sum of the 32 values */
+    int32_t zero;
+} int8_group;
+
+static void pack_int8(uint8_t *dst, const float *x, uint32_t k)
+{
+    const uint32_t k_pad = mote_k_pad(k);
+    uint8_t *groups = dst + round64(k_pad);
+    for (uint32_t j = 0; j < k_pad; j += 32) {
+        const __m512 a = _mm512_maskz_loadu_ps(j < k ? first_lanes(k - j) : 0, x + j);
+        const __m512 b = _mm512_maskz_loadu_ps(
+                j + 16 < k ? first_lanes(k - j - 16) : 0, x + j + 16);
+        /* Compared as integers, so that a NaN is larger than all and stays. */
+        const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+        const __m512i ma = _mm512_and_si512(_mm512_castps_si512(a), magnitude);
+        const __m512i mb = _mm512_and_si512(_mm512_castps_si512(b), magnitude);
+        const int32_t bits = _mm512_reduce_max_epi32(_mm512_max_epi32(ma, mb));
+        int8_group g = {0};
+        float max;
+        memcpy(&max, &bits, sizeof max);
+        __m128i qa = _mm_setzero_si128(), qb = qa;
+        if (bits < 0x7f800000 && max >= 0x1p-100f) {
+            const __m512 inverse = _mm512_set1_ps(127.0f / max);
+            const __m512i ia = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse));
+            const __m512i ib = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));
+            const int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(ia, ib));
+            qa = _mm512_cvtsepi32_epi8(ia);
+            qb = _mm512_cvtsepi32_epi8(ib);
+            g.scale = max / 127.0f;
+            g.minus8 = -8 * sum;
+            g.minus128 = -128 * sum;
+        } else {
+            g.scale = 0.0f * max; /* NaN where a value was not finite */
+        }
+        _mm_storeu_si128((void *)(dst + j), qa);
+        if (j + 16 < round64(k_pad))
+            _mm_storeu_si128((void *)(dst + j + 16), qb);
+        memcpy(groups + j / 32 * sizeof g, &g, sizeof g);
+    }
+}
+
+static void act_pack(
+        void *dst, uint32_t form, const float *x, size_t ldx, uint32_t k, uint32_t n)
+{
+    const size_t bytes = act_bytes(form, k);
+    uint8_t *row = dst;
+    for (uint32_t i = 0; i < n; i++, row += bytes, x += ldx) {
+        if (form == MOTE_K_ACT_EXACT)
+            pack_exact(row, x, k);
+        else if (form == MOTE_K_ACT_BF16)
+            pack_bf16(row, x, k);
+        else
+            pack_int8(row, x, k);
+    }
+}
+
+/* ---- conversion of weights to bf16 ---- */
+
+/* bf16 bits of the e4m3 magnitude m, and of the integer m, 0 <= m < 128. */
+#define E4M3_BF16(m)                                                                   \
+    ((m) == 0x7f       ? 0x7fc0                                                        \
+            : (m) >= 8 ? ((m) << 4) + (120 << 7)                                       \
+            : (m) >= 4 ? 0x3c00 + ((m)-4) * 0x20                                       \
+            : (m) >= 2 ? 0x3b80 + ((m)-2) * 0x40                                       \
+                       : (m)*0x3b00)
+#define INT_STEP(m, e) (((127 + (e)) << 7) + ((((m) - (1 << (e))) << 7) >> (e)))
+#define INT_BF16(m)                                                                    \
+    ((m) >= 64          ? INT_STEP(m, 6)                                               \
+            : (m) >= 32 ? INT_STEP(m, 5)                                               \
+            : (m) >= 16 ? INT_STEP(m, 4)                                               \
+            : (m) >= 8  ? INT_STEP(m, 3)                                               \
+            : (m) >= 4  ? INT_STEP(m, 2)                                               \
+            : (m) >= 2  ? INT_STEP(m, 1)                                               \
+                        : (m)*0x3f80)
+#define NIBBLE_BF16(n) ((n) < 8 ? 0x8000 + INT_BF16(8 - (n)) : INT_BF16((n)-8))
+#define HIGH_E4M3(m) (uint8_t)(E4M3_BF16(m) >> 8)
+#define LOW_E4M3(m) (uint8_t)(E4M3_BF16(m) & 0xff)
+#define HIGH_INT(m) (uint8_t)(INT_BF16(m) >> 8)
+#define LOW_INT(m) (uint8_t)(INT_BF16(m) & 0xff)
+#define HIGH_NIBBLE(m) (uint8_t)(NIBBLE_BF16(m) >> 8)
+#define LOW_NIBBLE(m) (uint8_t)(NIBBLE_BF16(m) & 0xff)
+#define TABLE_4(f, m) f(m), f((m) + 1), f((m) + 2), f((m) + 3)
+#define TABLE_16(f, m)                                                                 \
+    TABLE_4(f, m), TABLE_4(f, (m) + 4), TABLE_4(f, (m) + 8), TABLE_4(f, (m) + 12)
+#define TABLE_64(f, m)                                                                 \
+    TABLE_16(f, m), TABLE_16(f, (m) + 16), TABLE_16(f, (m) + 32), TABLE_16(f, (m) + 48)
+#define TABLE_128(f) TABLE_64(f, 0), TABLE_64(f, 64)
+#define TABLE_NIBBLES(f) TABLE_16(f, 0), TABLE_16(f, 0), TABLE_16(f, 0), TABLE_16(f, 0)
+
+static const _Alignas(64) uint8_t bytes_e4m3[2][128] = {
+        {TABLE_128(HIGH_E4M3)}, {TABLE_128(LOW_E4M3)}};
+static const _Alignas(64) uint8_t bytes_int[2][128] = {
+        {TABLE_128(HIGH_INT)}, {TABLE_128(LOW_INT)}};
+static const _Alignas(64) uint8_t bytes_nibble[2][64] = {
+        {TABLE_NIBBLES(HIGH_NIBBLE)}, {TABLE_NIBBLES(LOW_NIBBLE)}};
+
+typedef struct tables {
+    __m512i high[2], low[2];
+} tables;
+
+ALWAYS tables tables_for(uint32_t type)
+{
+    tables t;
+    if (type == MOTE_K_I4) {
+        t.high[0] = t.high[1] = _mm512_load_si512(bytes_nibble[0]);
+        t.low[0] = t.low[1] = _mm512_load_si512(bytes_nibble[1]);
+        return t;
+    }
+    const uint8_t(*b)[128] = type == MOTE_K_I8 ? bytes_int : bytes_e4m3;
+    for (int i = 0; i < 2; i++) {
+        t.high[i] = _mm512_load_si512(b[0] + 64 * i);
+        t.low[i] = _mm512_load_si512(b[1] + 64 * i);
+    }
+    return t;
+}
+
+/* Bytes of 8 columns of a panel. */
+ALWAYS uint32_t step_bytes(uint32_t type)
+{
+    return type == MOTE_K_BF16 ? 256 : type == MOTE_K_I4 ? 64 : 128;
+}
+
+ALWAYS void interleave(__m512i *out, __m512i high, __m512i low)
+{
+    out[0] = _mm512_unpacklo_epi8(low, high);
+    out[1] = _mm512_unpackhi_epi8(low, high);
+}
+
+ALWAYS void decode_group(__m512i *out, const tables *t, uint32_t type, __m512i v)
+{
+    const __m512i sign = _mm512_set1_epi8((char)0x80);
+    const __m512i m = type == MOTE_K_I8 ? _mm512_abs_epi8(v) : v;
+    const __m512i high = _mm512_permutex2var_epi8(t->high[0], m, t->high[1]);
+    const __m512i low = _mm512_permutex2var_epi8(t->low[0], m, t->low[1]);
+    /* (v & sign) | high */
+    interleave(out, _mm512_ternarylogic_epi32(v, sign, high, 0xea), low);
+}
+
+ALWAYS void decode_nibbles(__m512i *out, const tables *t, __m512i n)
+{
+    interleave(
+            out, _mm512_shuffle_epi8(t->high[0], n), _mm512_shuffle_epi8(t->low[0], n));
+}
+
+/* 8 columns of a panel as bf16: out[0..1] for k, out[2..3] for k + 4. */
+ALWAYS void decode_step(__m512i *out, const tables *t, uint32_t type, const uint8_t *w)
+{
+    if (type == MOTE_K_BF16) {
+        for (int i = 0; i < 4; i++)
+            out[i] = _mm512_loadu_si512(w + 64 * i);
+    } else if (type == MOTE_K_I4) {
+        const __m512i v = _mm512_loadu_si512(w), mask = _mm512_set1_epi8(15);
+        decode_nibbles(out, t, _mm512_and_si512(v, mask));
+        decode_nibbles(out + 2, t, _mm512_and_si512(_mm512_srli_epi16(v, 4), mask));
+    } else {
+        decode_group(out, t, type, _mm512_loadu_si512(w));
+        decode_group(out + 2, t, type, _mm512_loadu_si512(w + 64));
+    }
+}
+
+/* ---- products of bf16 ---- */
+
+ALWAYS __m512 dot(__m512 sum, __m512i w, __m512i x)
+{
+    return _mm512_dpbf16_ps(sum, (__m512bh)w, (__m512bh)x);
+}
+
+/* The 4 activations of a group, or of its low term, in all lanes. */
+ALWAYS __m512i group_of(const uint8_t *x)
+{
+    int64_t v;
+    memcpy(&v, x, sizeof v);
+    return _mm512_set1_epi64(v);
+}
+
+/* Two accumulators of (row, k01), (row, k23) to one sum per row, rows in order. */
+ALWAYS __m512 fold(uint32_t type, __m512 a, __m512 b)
+{
+    if (type == MOTE_K_BF16) { /* rows 0-7 and 8-15 */
+        const __m512i even = _mm512_setr_epi32(
+                0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        const __m512i odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
+        return _mm512_add_ps(
+                _mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b));
+    }
+    /* unpacked per 128 bits: rows 4l, 4l+1 and 4l+2, 4l+3 */
+    return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+}
+
+ALWAYS __m512 scale_of(uint32_t type, const float *scales, uint32_t unit)
+{
+    if (type == MOTE_K_BF16)
+        return _mm512_set1_ps(1.0f);
+    if (type == MOTE_K_E4M3)
+        return _mm512_set1_ps(scales[unit]);
+    return _mm512_loadu_ps(scales + (size_t)unit * MOTE_PANEL);
+}
+
+ALWAYS uint32_t unit_columns(uint32_t type)
+{
+    return type == MOTE_K_I8   ? MOTE_I8_GROUP
+           : type == MOTE_K_I4 ? MOTE_I4_GROUP
+                               : MOTE_BLOCK;
+}
+
+/* Few tokens: weights come from memory once, 2 KiB per panel ahead by prefetch, and are
+ * converted in registers. */
+ALWAYS void fused(const job *j, totals *total, uint32_t first, uint32_t np, uint32_t nt,
+        uint32_t type, uint32_t terms)
+{
+    const uint32_t unit = unit_columns(type), bytes = step_bytes(type);
+    const size_t panel_bytes = (size_t)j->k_pad / 8 * bytes, ahead = 2048;
+    const tables t = tables_for(type);
+    for (uint32_t k0 = 0, u = 0; k0 < j->k_pad; k0 += unit, u++) {
+        const uint32_t steps = (j->k_pad - k0 < unit ? j->k_pad - k0 : unit) / 8;
+        const size_t at = (size_t)k0 / 8 * bytes;
+        const uint8_t *w[4], *soon[4], *x[FUSED];
+        __m512 sum[4][FUSED][2];
+        for (uint32_t p = 0; p < np; p++) {
+            const panel_ref *ref = &j->panel[first + p];
+            w[p] = ref->data + at;
+            soon[p] = at + ahead < panel_bytes ? ref->data + at + ahead
+                                               : ref->next + (at + ahead - panel_bytes);
+            for (uint32_t i = 0; i < nt; i++)
+                sum[p][i][0] = sum[p][i][1] = _mm512_setzero_ps();
+        }
+        for (uint32_t i = 0; i < nt; i++)
+            x[i] = j->x[i] + (size_t)k0 * 2 * terms;
+        for (uint32_t s = 0; s < steps; s++)
+            for (uint32_t p = 0; p < np; p++) {
+                __m512i b[4];
+                decode_step(b, &t, type, w[p] + (size_t)s * bytes);
+                for (uint32_t line = 0; line < bytes; line += 64)
+                    _mm_prefetch((const char *)soon[p] + (size_t)s * bytes + line,
+                            _MM_HINT_T0);
+                for (uint32_t g = 0; g < 2; g++)
+                    for (uint32_t i = 0; i < nt; i++)
+                        for (uint32_t e = 0; e < terms; e++) {
+                            const __m512i v = group_of(
+                                    x[i] + (size_t)((2 * s + g) * terms + e) * 8);
+                            sum[p][i][0] = dot(sum[p][i][0], b[2 * g], v);
+                            sum[p][i][1] = dot(sum[p][i][1], b[2 * g + 1], v);
+                        }
+            }
+        for (uint32_t p = 0; p < np; p++) {
+            const __m512 scale = scale_of(type, j->panel[first + p].scales, u);
+            for (uint32_t i = 0; i < nt; i++) {
+                float *y = total[i][first + p];
+                _mm512_store_ps(
+                        y, _mm512_fmadd_ps(fold(type, sum[p][i][0], sum[p][i][1]),
+                                   scale, _mm512_load_ps(y)));
+            }
+        }
+    }
+}
+
+/* Many tokens: `unit` columns of two panels in bf16, w[p] 128 bytes per group, times nt
+ * tokens. All sums stay in registers. */
+ALWAYS void tile(totals *total, uint32_t first, const uint8_t *w0, const uint8_t *w1,
+        const __m512 *scale, const uint8_t *const *rows, size_t x_at, uint32_t groups,
+        uint32_t nt, uint32_t type, uint32_t terms)
+{
+    const uint8_t *x[TILE];
+    __m512 sum[TILE][4];
+    for (uint32_t i = 0; i < nt; i++) {
+        x[i] = rows[i] + x_at;
+        for (int a = 0; a < 4; a++)
+            sum[i][a] = _mm512_setzero_ps();
+    }
+    for (uint32_t g = 0; g < groups; g++) {
+        const __m512i a0 = _mm512_load_si512(w0 + (size_t)g * 128);
+        const __m512i a1 = _mm512_load_si512(w0 + (size_t)g * 128 + 64);
+        const __m512i b0 = _mm512_load_si512(w1 + (size_t)g * 128);
+        const __m512i b1 = _mm512_load_si512(w1 + (size_t)g * 128 + 64);
+        for (uint32_t i = 0; i < nt; i++)
+            for (uint32_t e = 0; e < terms; e++) {
+                const __m512i v = group_of(x[i] + (size_t)(g * terms + e) * 8);
+                sum[i][0] = dot(sum[i][0], a0, v);
+                sum[i][1] = dot(sum[i][1], a1, v);
+                sum[i][2] = dot(sum[i][2], b0, v);
+                sum[i][3] = dot(sum[i][3], b1, v);
+            }
+    }
+    for (uint32_t i = 0; i < nt; i++)
+        for (uint32_t p = 0; p < 2; p++) {
+            float *y = total[i][first + p];
+            _mm512_store_ps(
+                    y, _mm512_fmadd_ps(fold(type, sum[i][2 * p], sum[i][2 * p + 1]),
+                               scale[p], _mm512_load_ps(y)));
+        }
+}
+
+/* Instances of tile() for 1..6 tokens, by layout and number of terms. */
+#define TILE_INSTANCE(nt, layout, terms)                                               \
+    static void tile_##layout##_##terms##_##nt(totals *total, uint32_t first,          \
+            const uint8_t *w0, const uint8_t *w1, const __m512 *scale,                 \
+            const uint8_t *const *rows, size_t x_at, uint32_t groups)                  \
+    {                                                                                  \
+        tile(total, first, w0, w1, scale, rows, x_at, groups, nt, MOTE_K_##layout,     \
+                terms);                                                                \
+    }
+#define TILE_INSTANCES(layout, terms)                                                  \
+    TILE_INSTANCE(1, layout, terms)                                                    \
+    TILE_INSTANCE(2, layout, terms)                                                    \
+    TILE_INSTANCE(3, layout, terms)                                                    \
+    TILE_INSTANCE(4, layout, terms)                                                    \
+    TILE_INSTANCE(5, layout, terms) TILE_INSTANCE(6, layout, terms)
+TILE_INSTANCES(E4M3, 1)
+TILE_INSTANCES(E4M3, 2)
+TILE_INSTANCES(BF16, 1)
+TILE_INSTANCES(BF16, 2)
+typedef void (*tile_function)(totals *, uint32_t, const uint8_t *, const uint8_t *,
+        const __m512 *, const uint8_t *const *, size_t, uint32_t);
+#define TILE_ROW(layout, terms)                                                        \
+    {                                                                                  \
+        tile_##layout##_##terms##_1, tile_##layout##_##terms##_2,                      \
+                tile_##layout##_##terms##_3, tile_##layout##_##terms##_4,              \
+                tile_##layout##_##terms##_5, tile_##layout##_##terms##_6               \
+    }
+static const tile_function tiles[2][2][TILE] = {
+        {TILE_ROW(E4M3, 1), TILE_ROW(E4M3, 2)}, {TILE_ROW(BF16, 1), TILE_ROW(BF16, 2)}};
+
+ALWAYS void decode_block(
+        uint8_t *out, const job *j, uint32_t p, uint32_t k0, uint32_t n, uint32_t type)
+{
+    const tables t = tables_for(type);
+    const uint8_t *w = j->panel[p].data + (size_t)k0 / 8 * step_bytes(type);
+    for (uint32_t s = 0; s < n / 8; s++) {
+        __m512i b[4];
+        decode_step(b, &t, type, w + (size_t)s * step_bytes(type));
+        for (int i = 0; i < 4; i++)
+            _mm512_store_si512(out + (size_t)s * 256 + 64 * i, b[i]);
+    }
+}
+
+/* Blocks of 128 columns: converted once to 16 KiB of bf16, then used by every tile. */
+static void buffered(const job *j, totals *total, uint32_t terms)
+{
+    _Alignas(64) uint8_t buffer[DRIVER_PANELS][MOTE_BLOCK * MOTE_PANEL * 2];
+    const uint32_t unit = unit_columns(j->type);
+    const tile_function *run = tiles[j->type == MOTE_K_BF16][terms - 1];
+    for (uint32_t k0 = 0; k0 < j->k_pad; k0 += MOTE_BLOCK) {
+        const uint32_t n = j->k_pad - k0 < MOTE_BLOCK ? j->k_pad - k0 : MOTE_BLOCK;
+        const uint8_t *w[DRIVER_PANELS];
+        for (uint32_t p = 0; p < DRIVER_PANELS; p++) {
+            w[p] = buffer[p];
+            if (p >= j->n_panels)
+                continue;
+            switch (j->type) {
+            case MOTE_K_BF16:
+                w[p] = j->panel[p].data + (size_t)k0 * 2 * MOTE_PANEL;
+                break;
+            case MOTE_K_E4M3:
+                decode_block(buffer[p], j, p, k0, n, MOTE_K_E4M3);
+                break;
+            case MOTE_K_I8:
+                decode_block(buffer[p], j, p, k0, n, MOTE_K_I8);
+                break;
+            default:
+                decode_block(buffer[p], j, p, k0, n, MOTE_K_I4);
+                break;
+            }
+        }
+        if (j->n_panels & 1u) /* a lone panel is paired with itself */
+            w[j->n_panels] = w[j->n_panels - 1];
+        for (uint32_t i = 0; i < j->n; i += TILE) {
+            const uint32_t nt = j->n - i < TILE ? j->n - i : TILE;
+            for (uint32_t p = 0; p < j->n_panels; p += 2)
+                for (uint32_t c = 0; c < n; c += unit) {
+                    const uint32_t count = n - c < unit ? n - c : unit;
+                    const __m512 scale[2] = {
+                            scale_of(j->type, j->panel[p].scales, (k0 + c) / unit),
+                            scale_of(j->type, j->panel[p + 1].scales, (k0 + c) / unit)};
+                    run[nt - 1](total + i, p, w[p] + (size_t)c * 32,
+                            w[p + 1] + (size_t)c * 32, scale, j->x + i,
+                            (size_t)(k0 + c) * 2 * terms, count / 4);
+                }
+        }
+    }
+}
+
+/* One switch for a type: how many tokens, how many panels at once. */
+ALWAYS void few(const job *j, totals *total, uint32_t type, uint32_t terms)
+{
+    if (j->n == 1 && j->n_panels > 2) {
+        fused(j, total, 0, 4, 1, type, terms);
+        return;
+    }
+    for (uint32_t p = 0; p < j->n_panels; p += 2)
+        switch (j->n) {
+        case 1:
+            fused(j, total, p, 2, 1, type, terms);
+            break;
+        case 2:
+            fused(j, total, p, 2, 2, type, terms);
+            break;
+        case 3:
+            fused(j, total, p, 2, 3, type, terms);
+            break;
+        default:
+            fused(j, total, p, 2, 4, type, terms);
+            break;
+        }
+}
+
+static void few_bf16_1(const job *j, totals *t)
+{
+    few(j, t, MOTE_K_BF16, 1);
+}
+static void few_bf16_2(const job *j, totals *t)
+{
+    few(j, t, MOTE_K_BF16, 2);
+}
+static void few_e4m3_1(const job *j, totals *t)
+{
+    few(j, t, MOTE_K_E4M3, 1);
+}
+static void few_e4m3_2(const job *j, totals *t)
+{
+    few(j, t, MOTE_K_E4M3, 2);
+}
+static void few_i8_1(const job *j, totals *t)
+{
+    few(j, t, MOTE_K_I8, 1);
+}
+static void few_i8_2(const job *j, totals *t)
+{
+    few(j, t, MOTE_K_I8, 2);
+}
+static void few_i4_1(const job *j, totals *t)
+{
+    few(j, t, MOTE_K_I4, 1);
+}
+static void few_i4_2(const job *j, totals *t)
+{
+    few(j, t, MOTE_K_I4, 2);
+}
+static void (*const few_tokens[MOTE_K_TYPES][2])(const job *, totals *) = {
+        [MOTE_K_BF16] = {few_bf16_1, few_bf16_2},
+        [MOTE_K_E4M3] = {few_e4m3_1, few_e4m3_2},
+        [MOTE_K_I8] = {few_i8_1, few_i8_2},
+        [MOTE_K_I4] = {few_i4_1, few_i4_2}};
+
+/* ---- F32 weights: exact products, 4 panels x nt tokens ---- */
+
+ALWAYS __m512 x_f32(const uint8_t *x, uint32_t k, uint32_t form)
+{
+    if (form == MOTE_K_ACT_BF16) {
+        uint16_t v;
+        memcpy(&v, x + 2 * (size_t)k, sizeof v);
+        return _mm512_castsi512_ps(_mm512_set1_epi32((int32_t)((uint32_t)v << 16)));
+    }
+    float v;
+    memcpy(&v, x + 4 * (size_t)k, sizeof v);
+    return _mm512_set1_ps(v);
+}
+
+ALWAYS void tile_f32(
+        const job *j, totals *total, uint32_t i0, uint32_t nt, uint32_t form)
+{
+    const size_t plane = form == MOTE_K_ACT_EXACT ? 4 * (size_t)j->k_pad : 0;
+    for (uint32_t k0 = 0; k0 < j->k_pad; k0 += MOTE_BLOCK) {
+        const uint32_t n = j->k_pad - k0 < MOTE_BLOCK ? j->k_pad - k0 : MOTE_BLOCK;
+        __m512 sum[4][4];
+        for (uint32_t p = 0; p < 4; p++)
+            for (uint32_t i = 0; i < nt; i++)
+                sum[p][i] = _mm512_setzero_ps();
+        for (uint32_t k = k0; k < k0 + n; k++) {
+            __m512 x[4];
+            for (uint32_t i = 0; i < nt; i++)
+                x[i] = x_f32(j->x[i0 + i] + plane, k, form);
+            for (uint32_t p = 0; p < 4; p++) {
+                const uint8_t *w = j->panel[p].data + (size_t)k * 64;
+                _mm_prefetch((const char *)w + 2048, _MM_HINT_T0);
+                for (uint32_t i = 0; i < nt; i++)
+                    sum[p][i] = _mm512_fmadd_ps(_mm512_loadu_ps(w), x[i], sum[p][i]);
+            }
+        }
+        for (uint32_t p = 0; p < 4; p++)
+            for (uint32_t i = 0; i < nt; i++) {
+                float *y = total[i0 + i][p];
+                _mm512_store_ps(y, _mm512_add_ps(sum[p][i], _mm512_load_ps(y)));
+            }
+    }
+}
+
+ALWAYS void all_f32(const job *j, totals *total, uint32_t form)
+{
+    uint32_t i = 0;
+    for (; i + 4 <= j->n; i += 4)
+        tile_f32(j, total, i, 4, form);
+    for (; i < j->n; i++)
+        tile_f32(j, total, i, 1, form);
+}
+
+/* ---- integer products ---- */
+
+/* `columns` of np panels times nt tokens, totals in registers. */
+ALWAYS void tile_int8(const job *j, totals *total, uint32_t first, uint32_t i0,
+        uint32_t k0, uint32_t columns, uint32_t np, uint32_t nt, uint32_t type)
+{
+    const uint32_t shift = type == MOTE_K_I4 ? 1 : 0;
+    const size_t panel_bytes = (size_t)j->k_pad * MOTE_PANEL >> shift, ahead = 2048;
+    const size_t plane = round64(j->k_pad);
+    const __m512i flip = _mm512_set1_epi8((char)0x80), nibble = _mm512_set1_epi8(15);
+    __m512 y[4][TILE];
+    for (uint32_t p = 0; p < np; p++)
+        for (uint32_t i = 0; i < nt; i++)
+            y[p][i] = _mm512_load_ps(total[i0 + i][first + p]);
+    for (uint32_t k = k0; k < k0 + columns; k += MOTE_ACT_GROUP) {
+        const uint32_t left = j->k_pad - k; /* 16 or at least 32 */
+        const uint32_t steps = (left < MOTE_ACT_GROUP ? left : MOTE_ACT_GROUP) / 8;
+        const size_t at = (size_t)k * MOTE_PANEL >> shift;
+        const uint8_t *w[4], *soon[4], *x[TILE], *g[TILE];
+        __m512i sum[4][TILE];
+        for (uint32_t i = 0; i < nt; i++) {
+            x[i] = j->x[i0 + i] + k;
+            g[i] = j->x[i0 + i] + plane + k / MOTE_ACT_GROUP * sizeof(int8_group);
+            int32_t start;
+            memcpy(&start, g[i] + (type == MOTE_K_I4 ? 4 : 8), sizeof start);
+            for (uint32_t p = 0; p < np; p++)
+                sum[p][i] = _mm512_set1_epi32(start);
+        }
+        for (uint32_t p = 0; p < np; p++) {
+            const panel_ref *ref = &j->panel[first + p];
+            w[p] = ref->data + at;
+            soon[p] = at + ahead < panel_bytes ? ref->data + at + ahead
+                                               : ref->next + (at + ahead - panel_bytes);
+        }
+        for (uint32_t s = 0; s < steps; s++) {
+            __m512i b[4][2];
+            for (uint32_t p = 0; p < np; p++) {
+                if (type == MOTE_K_I4) {
+                    const __m512i v = _mm512_loadu_si512(w[p] + 64 * s);
+                    b[p][0] = _mm512_and_si512(v, nibble);
+                    b[p][1] = _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble);
+                } else {
+                    b[p][0] =
+                            _mm512_xor_si512(_mm512_loadu_si512(w[p] + 128 * s), flip);
+                    b[p][1] = _mm512_xor_si512(
+                            _mm512_loadu_si512(w[p] + 128 * s + 64), flip);
+                }
+                if (nt == 1) {
+                    _mm_prefetch(
+                            (const char *)soon[p] + ((128u * s) >> shift), _MM_HINT_T0);
+                    if (!shift)
+                        _mm_prefetch(
+                                (const char *)soon[p] + 128u * s + 64, _MM_HINT_T0);
+                }
+            }
+            for (uint32_t h = 0; h < 2; h++)
+                for (uint32_t i = 0; i < nt; i++) {
+                    int32_t v;
+                    memcpy(&v, x[i] + 8 * s + 4 * h, sizeof v);
+                    const __m512i four = _mm512_set1_epi32(v);
+                    for (uint32_t p = 0; p < np; p++)
+                        sum[p][i] = _mm512_dpbusd_epi32(sum[p][i], b[p][h], four);
+                }
+        }
+        for (uint32_t p = 0; p < np; p++) {
+            const __m512 ws = scale_of(type, j->panel[first + p].scales,
+                    k / (type == MOTE_K_I4 ? MOTE_I4_GROUP : MOTE_I8_GROUP));
+            for (uint32_t i = 0; i < nt; i++) {
+                float by;
+                memcpy(&by, g[i], sizeof by);
+                y[p][i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[p][i]),
+                        _mm512_mul_ps(ws, _mm512_set1_ps(by)), y[p][i]);
+            }
+        }
+    }
+    for (uint32_t p = 0; p < np; p++)
+        for (uint32_t i = 0; i < nt; i++)
+            _mm512_store_ps(total[i0 + i][first + p], y[p][i]);
+}
+
+ALWAYS void all_int8(const job *j, totals *total, uint32_t type)
+{
+    if (j->n == 1 && j->n_panels > 2) {
+        tile_int8(j, total, 0, 0, 0, j->k_pad, 4, 1, type);
+        return;
+    }
+    /* 512 columns of two panels (16 KiB) stay in L1 for all tiles. */
+    const uint32_t columns = 512;
+    for (uint32_t p = 0; p < j->n_panels; p += 2)
+        for (uint32_t k = 0; k < j->k_pad; k += columns) {
+            const uint32_t c = j->k_pad - k < columns ? j->k_pad - k : columns;
+            uint32_t i = 0;
+            for (; i + TILE <= j->n; i += TILE)
+                tile_int8(j, total, p, i, k, c, 2, TILE, type);
+            switch (j->n - i) {
+            case 5:
+                tile_int8(j, total, p, i, k, c, 2, 5, type);
+                break;
+            case 4:
+                tile_int8(j, total, p, i, k, c, 2, 4, type);
+                break;
+            case 3:
+                tile_int8(j, total, p, i, k, c, 2, 3, type);
+                break;
+            case 2:
+                tile_int8(j, total, p, i, k, c, 2, 2, type);
+                break;
+            case 1:
+                tile_int8(j, total, p, i, k, c, 2, 1, type);
+                break;
+            default:
+                break;
+            }
+        }
+}
+
+static void int8_i8(const job *j, totals *total)
+{
+    all_int8(j, total, MOTE_K_I8);
+}
+static void int8_i4(const job *j, totals *total)
+{
+    all_int8(j, total, MOTE_K_I4);
+}
+
+static void compute(const job *j, totals *total)
+{
+    memset(total, 0, j->n * sizeof *total);
+    const uint32_t terms = j->form == MOTE_K_ACT_EXACT ? 2 : 1;
+    if (j->type == MOTE_K_F32) {
+        if (j->form == MOTE_K_ACT_EXACT)
+            all_f32(j, total, MOTE_K_ACT_EXACT);
+        else
+            all_f32(j, total, MOTE_K_ACT_BF16);
+    } else if (j->form == MOTE_K_ACT_INT8) {
+        if (j->type == MOTE_K_I4)
+            int8_i4(j, total);
+        else
+            int8_i8(j, total);
+    } else if (j->n <= FUSED) {
+        few_tokens[j->type][terms - 1](j, total);
+    } else {
+        buffered(j, total, terms);
+    }
+}
+
+/* exp(x) for silu: 2^n * p(r), |r| <= ln 2 / 2, relative error below 2^-22. */
+ALWAYS __m512 exp512(__m512 x)
+{
+    x = _mm512_min_ps(_mm512_set1_ps(100.0f), x); /* NaN in x stays: second operand */
+    x = _mm512_max_ps(_mm512_set1_ps(-104.0f), x);
+    const __m512 n = _mm512_roundscale_ps(
+            _mm512_mul_ps(x, _mm512_set1_ps(0x1.715476p0f)), _MM_FROUND_TO_NEAREST_INT);
+    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.62e4p-1f), x);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.7f7d1cp-20f), r);
+    __m512 p = _mm512_set1_ps(0x1.6c16c2p-10f);
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0x1.111112p-7f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0x1.555556p-5f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0x1.555556p-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.5f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+    return _mm512_scalef_ps(p, n);
+}
+
+static void silu_times(float *h, const float *a, const float *b)
+{
+    const __m512 x = _mm512_load_ps(a), one = _mm512_set1_ps(1.0f);
+    const __m512 e = exp512(_mm512_sub_ps(_mm512_setzero_ps(), x));
+    _mm512_storeu_ps(h,
+            _mm512_mul_ps(_mm512_div_ps(x, _mm512_add_ps(one, e)), _mm512_load_ps(b)));
+}
+
+void mote__kmat_init_avx512bf16(mote_kernels *table)
+{
+    table->act_bytes = act_bytes;
+    table->act_pack = act_pack;
+    table->matmul = matmul;
+    table->gate_up = gate_up;
+}
