@@ -15,7 +15,8 @@ typedef struct mote__tokenizer_texts {
     size_t tokenizer_size;
     const char *config; /* tokenizer_config.json, or NULL */
     size_t config_size;
-    const char *chat_template; /* chat_template.jinja, or NULL; wins over the config's */
+    const char
+            *chat_template; /* chat_template.jinja, or NULL; wins over the config's */
     size_t chat_template_size;
 } mote__tokenizer_texts;
 
@@ -24,7 +25,8 @@ typedef struct mote__tokenizer_texts {
 mote_status mote__tokenizer_open_texts(mote_tokenizer **out, mote__memory *m,
         const mote__tokenizer_texts *texts, mote_error *err);
 /* The chat template (NUL-terminated, borrowed), or NULL when there is none: that of
- * chat_template.jinja, else chat_template of tokenizer_config.json, where it is a string
- * or a list with an entry named "default". `size` may be NULL. */
-const char *mote__tokenizer_chat_template(const mote_tokenizer *tokenizer, size_t *size);
+ * chat_template.jinja, else chat_template of tokenizer_config.json, where it is a
+ * string or a list with an entry named "default". `size` may be NULL. */
+const char *mote__tokenizer_chat_template(
+        const mote_tokenizer *tokenizer, size_t *size);
 #endif

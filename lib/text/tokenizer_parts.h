@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* What a tokenizer is made of, for the files that build and use it. */
+#ifndef MOTE_TEXT_TOKENIZER_PARTS_H
+#define MOTE_TEXT_TOKENIZER_PARTS_H
+#include "added_tokens.h"
+#include "bpe.h"
+#include "splitter.h"
+#include "tokenizer.h"
+
+enum { MOTE__TOKEN_SPECIAL = 1, MOTE__TOKEN_ADDED = 2 };
+
+struct mote_tokenizer {
+    mote__memory *memory; /* NULL: the C library */
+    mote__bpe bpe;
+    mote__splitter splitter;
+    /* Added tokens that match before normalisation, then the others in what is left:
+     * the order of the reference implementation, which matters where two overlap. */
+    mote__added added[2];
+    uint8_t *flags; /* [bpe.n_ids] MOTE__TOKEN_... */
+    size_t n_flags;
+    size_t longest_token; /* bytes, of any token */
+    int32_t bos, eos;
+    bool adds_bos;
+    char *chat_template; /* NUL-terminated, or NULL */
+    size_t chat_template_size;
+};
+
+struct mote_decoder {
+    const mote_tokenizer *tokenizer;
+    uint32_t flags;
+    size_t held; /* bytes kept for later, at buffer[at] */
+    size_t at;
+    size_t capacity;
+    uint8_t *buffer; /* [capacity]: the longest token after three held bytes */
+};
+
+/* Bytes of a token, or NULL. */
+const uint8_t *mote__tokenizer_bytes(const mote_tokenizer *t, int32_t id, size_t *n);
+/* Id of an added token by its text, or -1. */
+int32_t mote__tokenizer_find_added(const mote_tokenizer *t, const char *text, size_t n);
+/* Encode; see mote_tokenizer_encode(). */
+mote_status mote__tokenizer_encode(const mote_tokenizer *t, const uint8_t *text,
+        size_t n, uint32_t flags, int32_t *ids, size_t capacity, size_t *n_ids,
+        mote_error *err);
+void mote__tokenizer_close(mote_tokenizer *t);
+
+/* See mote_decoder_...(); arguments were checked. */
+mote_status mote__decoder_open(mote_decoder **out, const mote_tokenizer *tokenizer,
+        uint32_t flags, mote_error *err);
+mote_status mote__decoder_push(mote_decoder *d, int32_t token, const char **text,
+        size_t *n_bytes, mote_error *err);
+void mote__decoder_finish(mote_decoder *d, const char **text, size_t *n_bytes);
+void mote__decoder_close(mote_decoder *d);
+
+/* ---- opening: each reads one part of tokenizer.json into a zeroed tokenizer ---- */
+struct json_t;
+/* vocab, merges and added_tokens */
+mote_status mote__read_vocabulary(
+        mote_tokenizer *t, const struct json_t *root, mote_error *err);
+/* normalizer, pre_tokenizer, post_processor, decoder */
+mote_status mote__read_pipeline(
+        mote_tokenizer *t, const struct json_t *root, mote_error *err);
+#endif
