@@ -170,10 +170,10 @@ mote_status mote__chat_write(const mote_chat_format *format, const char *message
     mote__json_doc talk = {0}, described = {0};
     mote__chat_input input = {.flags = flags};
     *out = (mote__chat_out){0};
-    if ((st = mote__json_parse(&talk, messages, n_bytes, "messages", err)) < 0)
+    if ((st = mote__json_read(&talk, messages, n_bytes, "messages", err)) < 0)
         goto out;
     if (tools && tools_bytes &&
-            (st = mote__json_parse(&described, tools, tools_bytes, "tools", err)) < 0)
+            (st = mote__json_read(&described, tools, tools_bytes, "tools", err)) < 0)
         goto out;
     input.messages = talk.root;
     if (talk.root->type != MOTE__JSON_ARRAY) {

@@ -154,7 +154,7 @@ static mote_status put_call(writer *w, const mote__json *call)
         return mote__chat_bad(w->err, w->i, "name", name, "the name of a function");
     if (!arguments || arguments->type != MOTE__JSON_STRING)
         return mote__chat_bad(w->err, w->i, "arguments", arguments, "JSON as a text");
-    if ((st = mote__json_parse(&doc, arguments->text, arguments->n,
+    if ((st = mote__json_read(&doc, arguments->text, arguments->n,
                  "arguments of a tool call", w->err)) < 0)
         return st;
     mote__chat_literal(w->out, "<" DSML "invoke name=\"");

@@ -372,7 +372,7 @@ static mote_status parse_value(parser *p, mote__json *v, int depth)
     return parse_number(p, v);
 }
 
-mote_status mote__json_parse(mote__json_doc *doc, const char *text, size_t n,
+mote_status mote__json_read(mote__json_doc *doc, const char *text, size_t n,
         const char *what, mote_error *err)
 {
     enum { FIRST = 64 };

@@ -43,7 +43,7 @@ typedef struct mote__json_doc {
 /* Parse one value with nothing but white space around it; `what` names the text in
  * messages ("messages"). MOTE_E_FORMAT says what is wrong and at which byte. On failure
  * the document is empty; freeing it is allowed. */
-mote_status mote__json_parse(mote__json_doc *doc, const char *text, size_t n,
+mote_status mote__json_read(mote__json_doc *doc, const char *text, size_t n,
         const char *what, mote_error *err);
 void mote__json_free(mote__json_doc *doc);
 
