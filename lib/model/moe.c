@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/* Feed-forward: DeepSeekMoE (report section 2.1.2, equations 12 to 16) or a dense
+ * SwiGLU, which is treated as one expert that every row goes to.
+ *
+ * Rows are sorted by expert and each active expert is multiplied once for all its rows.
+ * An output element adds its experts in ascending id, the shared ones last: the same
+ * order for one row as for many, and for any number of threads. */
+#include "base/status.h"
+#include "model/router.h"
+#include "model/work.h"
+
+#include <string.h>
+
+typedef struct moe_job {
+    const mote__net *net;
+    mote__work *w;
+    const mote__pass *p;
+    const mote__layer *y;
+    uint32_t n_active, in_form, layer;
+    uint64_t cost; /* of all gate/up work, in row-panels */
+    uint32_t n_parts;
+} moe_job;
+
+static uint32_t rows_of(const mote__work *w, uint32_t a)
+{
+    return w->begin[w->active[a] + 1] - w->begin[w->active[a]];
+}
+
+/* Router logits: by rows when there are many, else by experts. */
+static void router_experts(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
+{
+    moe_job *j = arg;
+    const mote__config *c = &j->net->config;
+    (void)worker;
+    for (uint32_t i = 0; i < j->p->n; i++)
+        j->net->k.router(j->w->scores + (size_t)i * c->n_routed_experts + begin,
+                j->y->router + (size_t)begin * c->hidden_size,
+                j->w->xn + (size_t)i * c->hidden_size, end - begin, c->hidden_size);
+}
+
+static void choose_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
+{
+    moe_job *j = arg;
+    const mote__config *c = &j->net->config;
+    uint32_t e = c->n_routed_experts, k = c->num_experts_per_tok;
+    float *biased = j->w->biased + (size_t)worker * (e + c->n_group + 1);
+    for (uint32_t i = begin; i < end; i++)
+        mote__route(c, j->w->scores + (size_t)i * e, j->y->router_bias, biased,
+                j->w->ids + (size_t)i * k, j->w->weights + (size_t)i * k);
+}
+
+static void route_rows(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
+{
+    moe_job *j = arg;
+    const mote__config *c = &j->net->config;
+    for (uint32_t i = begin; i < end; i++)
+        j->net->k.router(j->w->scores + (size_t)i * c->n_routed_experts, j->y->router,
+                j->w->xn + (size_t)i * c->hidden_size, c->n_routed_experts,
+                c->hidden_size);
+    choose_range(arg, begin, end, worker);
+}
+
+static void route(moe_job *j, mote__pool *pool)
+{
+    const mote__config *c = &j->net->config;
+    if (j->p->n >= 16) {
+        mote__pool_run(pool, j->p->n, 1, route_rows, j);
+        return;
+    }
+    if ((uint64_t)c->n_routed_experts * c->hidden_size < 1u << 15)
+        router_experts(j, 0, c->n_routed_experts, 0);
+    else
+        mote__pool_run(pool, c->n_routed_experts, 8, router_experts, j);
+    choose_range(j, 0, j->p->n, 0);
+}
+
+/* Counting sort of (row, expert) pairs by expert, rows ascending within one. */
+static void sort_rows(moe_job *j)
+{
+    mote__work *w = j->w;
+    const mote__config *c = &j->net->config;
+    uint32_t e = j->y->router ? c->n_routed_experts : 0, k = c->num_experts_per_tok,
+             n = j->p->n;
+    memset(w->begin, 0, (e + 2) * sizeof *w->begin);
+    for (uint32_t i = 0; e && i < n * k; i++)
+        w->begin[w->ids[i] + 1]++;
+    for (uint32_t i = 0; i < e; i++)
+        w->begin[i + 1] += w->begin[i];
+    /* begin[id] runs ahead while filling and is restored after */
+    for (uint32_t i = 0; e && i < n * k; i++) {
+        uint32_t at = w->begin[w->ids[i]]++;
+        w->list[at] = i / k;
+        w->list_weight[at] = w->weights[i];
+    }
+    for (uint32_t i = e; i > 0; i--)
+        w->begin[i] = w->begin[i - 1];
+    w->begin[0] = 0;
+    uint32_t routed = e ? n * k : 0, shared = j->y->dense.gate.data ? n : 0;
+    for (uint32_t i = 0; i < shared; i++) {
+        w->list[routed + i] = i;
+        w->list_weight[routed + i] = 1;
+    }
+    w->begin[e] = routed;
+    w->begin[e + 1] = routed + shared;
+    j->n_active = 0;
+    for (uint32_t i = 0; i <= e; i++)
+        if (w->begin[i + 1] > w->begin[i])
+            w->active[j->n_active++] = i;
+}
+
+static void place_rows(moe_job *j)
+{
+    mote__work *w = j->w;
+    uint64_t h = 0, act = 0;
+    j->cost = 0;
+    for (uint32_t a = 0; a < j->n_active; a++) {
+        const mote__expert *x = &w->expert[a];
+        uint32_t n = rows_of(w, a);
+        w->h_at[a] = h;
+        w->act_at[a] = act;
+        h += (uint64_t)n * x->gate.n_rows;
+        act += (uint64_t)n *
+               j->net->k.act_bytes(mote__form_of(j->p, &x->down), x->down.n_cols);
+        j->cost += (uint64_t)mote_k_panels(x->gate.n_rows) * (n + 3);
+    }
+}
+
+/* gate, up and SwiGLU: part `i` of n_parts takes an equal share of the cost (rows plus
+ * a constant for reading the weights), in whole panels. */
+static void gate_up_part(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
+{
+    moe_job *j = arg;
+    mote__work *w = j->w;
+    (void)worker;
+    uint64_t lo = j->cost * begin / j->n_parts, hi = j->cost * end / j->n_parts, at = 0;
+    for (uint32_t a = 0; a < j->n_active && at < hi; a++) {
+        const mote__expert *x = &w->expert[a];
+        uint32_t n = rows_of(w, a), panels = mote_k_panels(x->gate.n_rows);
+        uint64_t unit = n + 3, next = at + panels * unit;
+        if (next > lo) {
+            /* a panel belongs to the part in which it begins */
+            uint32_t b = lo > at ? (uint32_t)((lo - at + unit - 1) / unit) : 0;
+            uint32_t e = hi < next ? (uint32_t)((hi - at + unit - 1) / unit) : panels;
+            if (e > b)
+                j->net->k.gate_up(w->h + w->h_at[a], x->gate.n_rows, &x->gate, &x->up,
+                        b, e, w->act, j->in_form, w->list + w->begin[w->active[a]], n);
+        }
+        at = next;
+    }
+}
+
+static void pack_part(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
+{
+    moe_job *j = arg;
+    mote__work *w = j->w;
+    (void)worker;
+    uint32_t at = 0;
+    for (uint32_t a = 0; a < j->n_active && at < end; a++) {
+        const mote__expert *x = &w->expert[a];
+        uint32_t n = rows_of(w, a), k = x->down.n_cols,
+                 form = mote__form_of(j->p, &x->down);
+        uint32_t b = begin > at ? begin - at : 0, e = end - at < n ? end - at : n;
+        if (b < e)
+            j->net->k.act_pack(
+                    w->h_act + w->act_at[a] + b * j->net->k.act_bytes(form, k), form,
+                    w->h + w->h_at[a] + (size_t)b * k, k, k, e - b);
+        at += n;
+    }
+}
+
+/* down, weighted and added to the residual stream: a worker owns columns of x. */
+static void down_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
+{
+    moe_job *j = arg;
+    mote__work *w = j->w;
+    const mote__net *net = j->net;
+    float *tmp = (float *)(void *)(w->per_worker + worker * w->worker_bytes);
+    uint32_t hidden = net->config.hidden_size;
+    for (uint32_t b = begin; b < end; b += MOTE__DOWN_CHUNK) {
+        uint32_t e = end - b < MOTE__DOWN_CHUNK ? end : b + MOTE__DOWN_CHUNK;
+        uint32_t row = b * MOTE_PANEL, width = (e - b) * MOTE_PANEL;
+        width = hidden - row < width ? hidden - row : width;
+        for (uint32_t a = 0; a < j->n_active; a++) {
+            uint32_t n = rows_of(w, a), first = w->begin[w->active[a]];
+            mote_k_matrix part = mote__panels_from(&w->expert[a].down, b, width);
+            net->k.matmul(tmp, width, &part, 0, e - b, w->h_act + w->act_at[a],
+                    mote__form_of(j->p, &part), NULL, n);
+            for (uint32_t i = 0; i < n; i++)
+                net->k.axpy(w->x + (size_t)w->list[first + i] * hidden + row,
+                        w->list_weight[first + i], tmp + (size_t)i * width, width);
+        }
+    }
+}
+
+static void tap_router(const moe_job *j, uint32_t moe_index)
+{
+    const mote__taps *t = j->p->taps;
+    const mote__config *c = &j->net->config;
+    uint32_t e = c->n_routed_experts, k = c->num_experts_per_tok;
+    size_t at = (size_t)moe_index * t->n_total + t->first;
+    if (t->scores)
+        memcpy(t->scores + at * e, j->w->scores, (size_t)j->p->n * e * sizeof(float));
+    for (uint32_t i = 0; i < j->p->n * k; i++) {
+        if (t->topk)
+            t->topk[at * k + i] = (float)j->w->ids[i];
+        if (t->weights)
+            t->weights[at * k + i] = j->w->weights[i];
+    }
+}
+
+/* Weights of the active experts: from memory, or from a source that may have to read.
+ */
+static mote_status bind_experts(moe_job *j, mote_error *err)
+{
+    const mote__net *net = j->net;
+    mote__work *w = j->w;
+    uint32_t e = j->y->router ? net->config.n_routed_experts : 0, n = j->n_active;
+    int shared = n > 0 && w->active[n - 1] == e;
+    uint32_t n_routed = n - (uint32_t)shared;
+    if (shared)
+        w->expert[n - 1] = j->y->dense;
+    if (net->source && n_routed)
+        return net->source->acquire(
+                net->source->user, j->layer, w->active, n_routed, w->expert, err);
+    for (uint32_t a = 0; a < n_routed; a++)
+        w->expert[a] = j->y->experts[w->active[a]];
+    return MOTE_OK;
+}
+
+static void observe(const moe_job *j)
+{
+    const mote__pass *p = j->p;
+    mote__work *w = j->w;
+    uint32_t hidden = j->net->config.hidden_size,
+             e = j->y->router ? j->net->config.n_routed_experts : 0;
+    for (uint32_t a = 0; a < j->n_active; a++) {
+        uint32_t id = w->active[a], k = w->expert[a].down.n_cols;
+        int routed = id < e;
+        for (uint32_t i = w->begin[id]; i < w->begin[id + 1]; i++)
+            p->observe(p->observe_user, j->layer,
+                    routed ? MOTE__ROLE_EXPERT_GATE : MOTE__ROLE_GATE, routed ? id : 0,
+                    w->xn + (size_t)w->list[i] * hidden, hidden, hidden, 1);
+        p->observe(p->observe_user, j->layer,
+                routed ? MOTE__ROLE_EXPERT_DOWN : MOTE__ROLE_DOWN, routed ? id : 0,
+                w->h + w->h_at[a], k, k, rows_of(w, a));
+    }
+}
+
+mote_status mote__ffn(const mote__net *net, mote__pool *pool, mote__work *w,
+        const mote__pass *p, uint32_t layer, uint32_t moe_index, mote_error *err)
+{
+    const mote__config *c = &net->config;
+    const mote__layer *y = &net->layers[layer];
+    moe_job j = {.net = net, .w = w, .p = p, .y = y, .layer = layer};
+    if (y->router) {
+        /* The router and every expert read the same normed x. */
+        mote__norm_pack(net, pool, w->xn, c->hidden_size, NULL, 0, w->x, c->hidden_size,
+                y->ffn_norm, c->hidden_size, p->n);
+        route(&j, pool);
+        if (p->taps)
+            tap_router(&j, moe_index);
+        sort_rows(&j);
+        mote_status st = bind_experts(&j, err);
+        if (st < 0)
+            return st;
+        j.in_form = mote__form_of(p, &w->expert[0].gate);
+        for (uint32_t a = 1; a < j.n_active; a++)
+            if (mote__form_of(p, &w->expert[a].gate) != j.in_form)
+                j.in_form = MOTE_K_ACT_EXACT; /* mixed types: every type takes this */
+        mote__norm_pack(net, pool, NULL, 0, w->act, j.in_form, w->xn, c->hidden_size,
+                NULL, c->hidden_size, p->n);
+    } else {
+        j.in_form = mote__form_of(p, &y->dense.gate);
+        mote__norm_pack(net, pool, w->xn, c->hidden_size, w->act, j.in_form, w->x,
+                c->hidden_size, y->ffn_norm, c->hidden_size, p->n);
+        sort_rows(&j);
+        w->expert[0] = y->dense;
+    }
+    place_rows(&j);
+    j.n_parts = mote__pool_threads(pool);
+    mote__pool_run(pool, j.n_parts, 1, gate_up_part, &j);
+    if (p->observe)
+        observe(&j);
+    uint32_t total = 0;
+    for (uint32_t a = 0; a < j.n_active; a++)
+        total += rows_of(w, a);
+    if (total < 32)
+        pack_part(&j, 0, total, 0);
+    else
+        mote__pool_run(pool, total, 1, pack_part, &j);
+    mote__pool_run(pool, mote_k_panels(c->hidden_size), 1, down_range, &j);
+    if (net->source && y->router) {
+        uint32_t n = j.n_active;
+        n -= n && w->active[n - 1] == c->n_routed_experts;
+        net->source->release(net->source->user, layer, w->active, n);
+    }
+    return MOTE_OK;
+}

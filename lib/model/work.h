@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* Buffers of a pass, and the small helpers that mla.c, moe.c and forward.c share. */
+#ifndef MOTE_MODEL_WORK_H
+#define MOTE_MODEL_WORK_H
+#include "model/forward.h"
+
+enum {
+    MOTE__HEAD_GROUP =
+            8, /* heads attended together: they share converted cache values */
+    MOTE__ROW_TILE = 32,  /* rows whose queries a worker holds at once */
+    MOTE__DOWN_CHUNK = 16 /* panels of down projection between accumulations */
+};
+
+struct mote__work {
+    uint32_t max_rows, n_workers;
+    size_t act_row;   /* bytes of the widest packed activation row */
+    float *x;         /* [rows][hidden]: residual stream */
+    float *xn;        /* [rows][max(hidden, ...)]: normed */
+    float *out;       /* [rows][hidden] */
+    float *q_a;       /* [rows][q_lora_rank] */
+    float *kv_a;      /* [rows][kv_lora_rank + rope] */
+    float *ctx;       /* [rows][heads * v] */
+    float *cos, *sin; /* [rows][rope / 2] */
+    uint8_t *act;     /* [rows][act_row] */
+    uint8_t *act_q;   /* [rows][act_row] */
+    /* MoE */
+    float *scores;        /* [rows][experts] */
+    float *biased;        /* [workers][experts + groups] */
+    uint32_t *ids;        /* [rows][k] */
+    float *weights;       /* [rows][k] */
+    uint32_t *list;       /* [rows * (k + 1)]: rows by expert */
+    float *list_weight;   /* their weights */
+    uint32_t *begin;      /* [experts + 2]: where an expert's rows begin in list */
+    uint32_t *active;     /* [experts + 1]: experts with rows, ascending */
+    mote__expert *expert; /* [experts + 1]: their weights */
+    uint64_t *h_at;       /* [experts + 1]: offset of an expert's rows in h (floats) */
+    uint64_t *act_at;     /* the same in h_act (bytes) */
+    float *h;             /* [rows * k][inter] + [rows][shared inter] */
+    uint8_t *h_act;       /* packed */
+    uint8_t *per_worker;  /* [workers][worker_bytes] */
+    size_t worker_bytes;
+    uint64_t total_bytes;
+};
+
+/* Activation form for a matrix in this pass. */
+static inline uint32_t mote__form_of(const mote__pass *p, const mote_k_matrix *w)
+{
+    return w->type == MOTE_K_I8 || w->type == MOTE_K_I4 ? p->form_int : p->form;
+}
+
+/* Call fn over rows: on this thread when there are few. */
+void mote__rows_run(mote__pool *pool, uint32_t n, mote__pool_fn fn, void *arg);
+/* Norm (weight NULL: none) and pack rows of x into dst. */
+void mote__norm_pack(const mote__net *net, mote__pool *pool, float *xn, size_t ldn,
+        void *dst, uint32_t form, const float *x, size_t ldx, const float *weight,
+        uint32_t k, uint32_t n);
+/* y = W x over all panels. */
+void mote__matmul(const mote__net *net, mote__pool *pool, float *y, size_t ldy,
+        const mote_k_matrix *w, const void *act, uint32_t form, uint32_t n);
+
+/* x += attention(norm(x)); layer's cache is written. */
+void mote__mla(const mote__net *net, mote__pool *pool, mote__work *w,
+        const mote__pass *p, uint32_t layer);
+/* x += ffn(norm(x)): dense or mixture of experts. moe_index counts MoE layers (taps).
+ */
+mote_status mote__ffn(const mote__net *net, mote__pool *pool, mote__work *w,
+        const mote__pass *p, uint32_t layer, uint32_t moe_index, mote_error *err);
+#endif
