@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* How many tokens to draft, and from what: the policy of speculative decoding.
+ *
+ * A round of k drafts verifies k + 1 rows in one pass. Its worth is
+ * (1 + a1 + a1 a2 + ...) tokens over (time of the pass + time of the drafts); both
+ * sides are measured as they happen, so drafting stops where it does not pay (little
+ * acceptance, a cold expert cache) and is probed again now and then. What is generated
+ * does not depend on any of it. */
+#ifndef MOTE_SESSION_DRAFT_H
+#define MOTE_SESSION_DRAFT_H
+#include <stdint.h>
+
+typedef struct mote__drafter {
+    double accept[4]; /* moving share of drafts accepted at depth i, given i - 1 were */
+    double pass_ns[5];   /* moving time of a pass with i + 1 rows; 0: not measured */
+    double draft_ns;     /* of one draft */
+    uint32_t rounds;     /* since the last probe */
+    uint32_t probe_left; /* rounds of drafting left in a probe */
+    uint32_t wait;       /* rounds to wait before the next probe: doubles each time */
+} mote__drafter;
+
+void mote__drafter_init(mote__drafter *d);
+/* Drafts for the next round: 0 .. max. fixed: always max. */
+uint32_t mote__drafter_choose(mote__drafter *d, uint32_t max, int fixed);
+/* What a round of `drafted` took and how many were accepted. */
+void mote__drafter_learn(mote__drafter *d, uint32_t drafted, uint32_t accepted,
+        uint64_t pass_ns, uint64_t draft_ns);
+/* Prompt lookup: up to `max` tokens that followed the last earlier occurrence of the
+ * longest suffix (3, 2 tokens) of tokens[0, n). */
+uint32_t mote__draft_ngram(
+        const int32_t *tokens, uint32_t n, int32_t *out, uint32_t max);
+#endif

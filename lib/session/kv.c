@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include "session/kv.h"
+
+#include "base/status.h"
+
+#include <string.h>
+
+struct mote__kv_block {
+    _Atomic uint32_t owners;
+    uint32_t pad[15]; /* data begins 64-byte aligned */
+    uint8_t data[];
+};
+
+static size_t block_bytes(const mote__kv *kv)
+{
+    return sizeof(mote__kv_block) + kv->n_layers * kv->layer_bytes;
+}
+
+static mote__kv_block *block_new(const mote__kv *kv)
+{
+    mote__kv_block *b = mote__alloc(kv->memory, MOTE_MEM_KV, block_bytes(kv));
+    if (b)
+        atomic_init(&b->owners, 1);
+    return b;
+}
+
+static void block_drop(const mote__kv *kv, mote__kv_block *b)
+{
+    if (b && atomic_fetch_sub_explicit(&b->owners, 1, memory_order_acq_rel) == 1)
+        mote__free(kv->memory, MOTE_MEM_KV, b, block_bytes(kv));
+}
+
+static void block_set(mote__kv *kv, uint32_t i, mote__kv_block *b)
+{
+    kv->blocks[i] = b;
+    for (uint32_t l = 0; l < kv->n_layers; l++)
+        kv->table[(size_t)l * kv->n_blocks + i] = b->data + l * kv->layer_bytes;
+}
+
+static mote_status tables_open(mote__kv *kv, mote_error *err)
+{
+    size_t n = kv->n_blocks;
+    kv->blocks = mote__calloc(kv->memory, MOTE_MEM_KV, n, sizeof *kv->blocks);
+    kv->table =
+            mote__calloc(kv->memory, MOTE_MEM_KV, n * kv->n_layers, sizeof *kv->table);
+    kv->layers =
+            mote__calloc(kv->memory, MOTE_MEM_KV, kv->n_layers, sizeof *kv->layers);
+    if (!kv->blocks || !kv->table || !kv->layers) {
+        mote__kv_close(kv);
+        return mote__fail_memory(
+                err, n * kv->n_layers * sizeof *kv->table, "cache tables");
+    }
+    for (uint32_t l = 0; l < kv->n_layers; l++)
+        kv->layers[l] = kv->table + l * n;
+    return MOTE_OK;
+}
+
+/* New blocks from index `first` on. */
+static mote_status fill(mote__kv *kv, uint32_t first, mote_error *err)
+{
+    for (uint32_t i = first; i < kv->n_blocks; i++) {
+        mote__kv_block *b = block_new(kv);
+        if (!b) {
+            size_t size = block_bytes(kv) * kv->n_blocks;
+            mote__kv_close(kv);
+            return mote__fail_memory(err, size, "latent cache");
+        }
+        block_set(kv, i, b);
+    }
+    return MOTE_OK;
+}
+
+static uint32_t blocks_for(uint32_t tokens)
+{
+    return tokens / MOTE_KV_BLOCK + (tokens % MOTE_KV_BLOCK != 0);
+}
+
+mote_status mote__kv_open(mote__kv *kv, mote__memory *m, uint32_t n_layers,
+        uint32_t context_tokens, uint32_t type, uint32_t kv_lora_rank, uint32_t rope,
+        mote_error *err)
+{
+    memset(kv, 0, sizeof *kv);
+    kv->memory = m;
+    kv->n_layers = n_layers;
+    kv->n_blocks = blocks_for(context_tokens);
+    kv->type = type;
+    kv->layer_bytes = mote_k_kv_block_bytes(type, kv_lora_rank, rope);
+    mote_status st = tables_open(kv, err);
+    return st < 0 ? st : fill(kv, 0, err);
+}
+
+uint64_t mote__kv_plan(uint32_t n_layers, uint32_t context_tokens, uint32_t type,
+        uint32_t kv_lora_rank, uint32_t rope)
+{
+    mote__kv kv = {.n_layers = n_layers,
+            .layer_bytes = mote_k_kv_block_bytes(type, kv_lora_rank, rope)};
+    uint64_t n = blocks_for(context_tokens);
+    return n * (block_bytes(&kv) + sizeof *kv.blocks + n_layers * sizeof *kv.table) +
+           n_layers * sizeof *kv.layers;
+}
+
+void mote__kv_close(mote__kv *kv)
+{
+    for (uint32_t i = 0; kv->blocks && i < kv->n_blocks; i++)
+        block_drop(kv, kv->blocks[i]);
+    size_t n = kv->n_blocks;
+    mote__free(kv->memory, MOTE_MEM_KV, kv->blocks, n * sizeof *kv->blocks);
+    mote__free(
+            kv->memory, MOTE_MEM_KV, kv->table, n * kv->n_layers * sizeof *kv->table);
+    mote__free(kv->memory, MOTE_MEM_KV, kv->layers, kv->n_layers * sizeof *kv->layers);
+    memset(kv, 0, sizeof *kv);
+}
+
+mote_status mote__kv_fork(
+        mote__kv *kv, const mote__kv *from, uint32_t n_tokens, mote_error *err)
+{
+    *kv = *from;
+    kv->blocks = NULL;
+    kv->table = NULL;
+    kv->layers = NULL;
+    mote_status st = tables_open(kv, err);
+    if (st < 0)
+        return st;
+    uint32_t full = n_tokens / MOTE_KV_BLOCK;
+    for (uint32_t i = 0; i < full; i++) {
+        atomic_fetch_add_explicit(&from->blocks[i]->owners, 1, memory_order_relaxed);
+        block_set(kv, i, from->blocks[i]);
+    }
+    st = fill(kv, full, err);
+    if (st >= 0 && n_tokens % MOTE_KV_BLOCK)
+        memcpy(kv->blocks[full]->data, from->blocks[full]->data,
+                kv->n_layers * kv->layer_bytes);
+    return st;
+}
+
+mote_status mote__kv_own(mote__kv *kv, uint32_t begin, uint32_t end, mote_error *err)
+{
+    for (uint32_t i = begin / MOTE_KV_BLOCK; i < blocks_for(end); i++) {
+        mote__kv_block *b = kv->blocks[i];
+        if (atomic_load_explicit(&b->owners, memory_order_acquire) == 1)
+            continue;
+        mote__kv_block *mine = block_new(kv);
+        if (!mine)
+            return mote__fail_memory(err, block_bytes(kv), "a copy of shared cache");
+        memcpy(mine->data, b->data, kv->n_layers * kv->layer_bytes);
+        block_drop(kv, b);
+        block_set(kv, i, mine);
+    }
+    return MOTE_OK;
+}

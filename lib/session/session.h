@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* One conversation. The sequence is tokens[0, n_tokens); the cache holds the first
+ * n_eval of them, n_eval >= n_tokens - 1: the last token may not be computed yet (it
+ * was chosen, delivered, and is computed when something needs what follows).
+ *
+ * While generating, tokens[n_tokens, n_tokens + queued) are chosen and not delivered
+ * yet; n_eval may reach into them. Any call other than next() drops them.
+ *
+ * hidden is a ring: the state of position p lies at p % ring, for p in
+ * [kept_begin, n_eval). mtp_eval positions of the MTP module's cache are computed from
+ * true states; its entry p also depends on token p + 1. */
+#ifndef MOTE_SESSION_SESSION_H
+#define MOTE_SESSION_SESSION_H
+#include "model/forward.h"
+#include "model/model.h"
+#include "mote/session.h"
+#include "session/draft.h"
+#include "session/kv.h"
+#include "session/sampler.h"
+#include "text/reply.h"
+#include "text/schema.h"
+
+enum {
+    MOTE__DRAFT_MAX = 4,
+    MOTE__EXACT_ROWS = 16 /* passes of up to this many rows are always exact */
+};
+
+typedef struct mote__queued {
+    float logprob;
+    uint32_t ends;             /* MOTE_STOP_... that comes with this token, or 0 */
+    uint32_t hidden_text;      /* token is not part of the text (end of sentence) */
+    mote__sampler_state state; /* of the sampler after it */
+} mote__queued;
+
+typedef struct mote__generation {
+    int active, finished; /* finished: stop reason delivered */
+    int last_pass;        /* the text was finished: flush and stop */
+    uint32_t max_tokens, n_generated, ignore_eos, think_max, n_thought, stop;
+    uint32_t head, queued; /* queue[head...]: ring free, refilled when empty */
+    mote__queued queue[MOTE__DRAFT_MAX + 2];
+    const mote_schema *schema;
+    const mote_chat_format *format;
+    mote__schema_state *schema_state; /* after the queued tokens */
+    size_t schema_bytes;
+    uint32_t *mask;
+    mote_decoder *decoder;
+    mote__reply *reply;
+    int32_t piece_token;
+    float piece_logprob;
+    const char *text;
+    int32_t forced[64]; /* tokens that close the reasoning when its budget ends */
+    uint32_t n_forced, forced_at;
+} mote__generation;
+
+struct mote_session {
+    mote_model *model;
+    mote_session_options o; /* resolved: no zeros where zero means default */
+    mote__kv kv;
+    mote__work *work;
+    mote__row *rows;      /* [max_rows] */
+    const float **states; /* [max_rows] */
+    int32_t *tokens;      /* [context + DRAFT_MAX + 2] */
+    uint32_t n_tokens, n_eval, context;
+    float *hidden; /* [ring][hidden_size] */
+    uint32_t ring, kept_begin;
+    uint32_t mtp_eval;
+    float *mtp_state; /* [hidden_size]: the module's output, for further drafts */
+    float *logits;    /* [DRAFT_MAX + 1][vocab] */
+    mote__sampler *sampler;
+    mote__drafter drafter;
+    mote__generation gen;
+    atomic_int cancel;
+    mote_session_stats stats;
+    uint64_t fixed_bytes;
+    mote__taps *taps;       /* while a tap is taken */
+    float force_acceptance; /* measurements only; negative: off */
+};
+
+/* Compute tokens[n_eval, end). Keeps whole chunks on an error or cancellation. prompt:
+ * progress is reported and chunks are prefilled. */
+mote_status mote__session_compute(
+        mote_session *s, uint32_t end, int prompt, mote_error *err);
+/* Make the hidden state of the last token available (computing it if it is not). */
+mote_status mote__session_settle_last(mote_session *s, mote_error *err);
+/* End generation: forget what was not delivered. */
+void mote__session_settle(mote_session *s);
+const float *mote__session_hidden(const mote_session *s, uint32_t position);
+/* logits of n states into s->logits (or elsewhere). */
+mote_status mote__session_head(mote_session *s, const float *const *x, uint32_t n,
+        float *logits, mote_error *err);
+/* Bring the MTP cache up to [0, n_eval - 1) where tokens are known. */
+mote_status mote__session_mtp_catch_up(mote_session *s, uint32_t end, mote_error *err);
+/* Pass description for n rows. */
+mote__pass mote__session_pass(const mote_session *s, uint32_t n);
+uint64_t mote__now_ns(void);
+/* What the public calls do once their options are complete (mote__options_take). */
+mote_status mote__session_open(
+        mote_session **out, mote_model *m, mote_session_options *o, mote_error *err);
+mote_status mote__session_plan(const mote_model *m, mote_session_options *o,
+        uint64_t *total_bytes, uint64_t *kv_bytes, mote_error *err);
+mote_status mote__session_generate(mote_session *s, const mote_generate_options *o,
+        const mote_sampler_options *sampler, mote_error *err);
+mote_status mote__session_sample(mote_session *s, const mote_sampler_options *sampler,
+        int32_t *token, mote_error *err);
+/* Free a generation's resources. */
+void mote__generation_end(mote_session *s);
+#endif
