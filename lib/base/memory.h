@@ -12,7 +12,7 @@ typedef struct mote__memory {
     mote_free_fn free;
     void *user;
     _Atomic uint64_t bytes[MOTE_MEM_TAGS]; /* live bytes by tag */
-    _Atomic uint64_t n_allocs;             /* calls so far: decoding must not raise it */
+    _Atomic uint64_t n_allocs; /* calls so far: decoding must not raise it */
 } mote__memory;
 
 void mote__memory_init(
