@@ -37,7 +37,7 @@ typedef struct mote__reply mote__reply;
 typedef struct mote__reply_event {
     uint32_t channel;      /* MOTE_CHANNEL_... of mote/session.h */
     uint32_t tool_index;   /* number of the tool call in this reply, from 0 */
-    size_t n_bytes;        /* 0 in the event that announces a tool call */
+    size_t n_bytes;        /* may be 0 in the first event of a tool call */
     const char *text;      /* borrowed until the next call on the parser */
     const char *tool_name; /* NUL-terminated when channel is TOOL, else NULL */
 } mote__reply_event;
