@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Measuring: one setting in, one set of figures out. */
+#ifndef MOTE_CLI_BENCH_H
+#define MOTE_CLI_BENCH_H
+#include "cli.h"
+#include <mote/experimental.h>
+
+#define REPEATS_MAX 101
+
+typedef struct bench_setting {
+    uint32_t prefill, decode, depth; /* tokens */
+    uint32_t repeats;
+    uint32_t kv_type, precision;
+    uint32_t drafts;   /* 0: no measurement of speculation */
+    float acceptance;  /* forced; negative: as the model has it */
+    uint32_t sessions; /* 0 or 1: no measurement of batches */
+    uint64_t seed;
+} bench_setting;
+
+typedef struct bench_result {
+    double prefill_rate, decode_rate;   /* tokens/s, medians */
+    double prefill_share, decode_share; /* of peak and bandwidth, medians of pairs */
+    double bandwidth, peak;             /* medians */
+    double flops_per_token;             /* of a prompt of this length */
+    uint64_t kv_bytes; /* of cache read per decoded token, beside the weights */
+    const char *peak_kind;
+
+    double draft_rate, draft_plain_rate; /* tokens/s */
+    double first_acceptance, tokens_per_pass;
+    double draft_bound; /* speed-up that the bytes allow */
+
+    double batch_rate, batch_single_rate; /* tokens/s, all sessions together */
+    double batch_bound;
+} bench_result;
+
+/* CLI_OK, or the exit code. */
+int bench_measure(mote_model *model, const mote_model_info *info,
+        const bench_setting *s, bench_result *r);
+#endif
