@@ -8,10 +8,11 @@
  * whatever the logits are. Candidates stay in the order of their ids; the draw walks
  * them in it.
  *
- * The passes over the whole vocabulary are written so that compilers vectorise them for
- * the baseline instruction set: no library exp, comparisons as selects, sums in lanes
- * of a fixed number, so that results do not depend on the vector width either. */
+ * Each block of logits has its maximum noted, so that gathering the few candidates of a
+ * peaked distribution looks into few blocks. */
 #include "sampler.h"
+#include "sampler_passes.h"
+#include "base/cpu.h"
 #include "base/status.h"
 
 #include <float.h>
@@ -20,8 +21,6 @@
 #include <string.h>
 
 enum {
-    LANES = 16,      /* partial maxima and sums: fixed, for the same bits anywhere */
-    CHUNK = 256,     /* floats summed in fp32 before adding to a double */
     DIGIT_BITS = 11, /* of a radix pass: 11 + 11 + 10 */
     DIGITS = 1 << DIGIT_BITS,
     PENALTY_TOKENS = 256, /* what penalty_tokens == 0 means */
@@ -39,11 +38,14 @@ struct mote__sampler {
     int32_t *bias_tokens; /* [bias_capacity], NULL when that is 0 */
     float *bias_values;   /* [bias_capacity], the same block */
     mote__sampler_state state;
+    const mote__sampler_passes *passes;
     float *z; /* [vocab_size] adjusted logits */
     float *w; /* [vocab_size] weight of candidate j: exp((z - max) / temperature) */
     uint32_t *ids;   /* [vocab_size] token of candidate j; while penalties are applied,
                         counts by token */
     uint32_t *trial; /* [vocab_size] candidates still undecided during a selection */
+    float *peaks;    /* [blocks] largest z of each block */
+    float *sums;     /* [blocks] sum of w of each block, where all of w is computed */
 };
 
 /* ---- life ---------------------------------------------------------------------- */
@@ -60,7 +62,8 @@ static size_t header_bytes(void)
 
 size_t mote__sampler_bytes(uint32_t vocab_size)
 {
-    return header_bytes() + 4 * row_bytes(vocab_size);
+    return header_bytes() + 4 * row_bytes(vocab_size) +
+           2 * row_bytes(mote__sampler_blocks(vocab_size));
 }
 
 mote_status mote__sampler_open(
@@ -82,6 +85,10 @@ mote_status mote__sampler_open(
     s->w = (float *)(void *)(block + row);
     s->ids = (uint32_t *)(void *)(block + 2 * row);
     s->trial = (uint32_t *)(void *)(block + 3 * row);
+    block += 4 * row;
+    s->peaks = (float *)(void *)block;
+    s->sums = (float *)(void *)(block + row_bytes(mote__sampler_blocks(vocab_size)));
+    s->passes = mote__sampler_passes_of(mote__cpu_flags());
     s->memory = m;
     s->vocab_size = vocab_size;
     *out = s;
@@ -210,101 +217,6 @@ void mote__sampler_state_set(mote__sampler *s, const mote__sampler_state *state)
     s->state = *state;
 }
 
-/* ---- passes over the vocabulary ------------------------------------------------ */
-
-/* Largest of n values, -INFINITY for none. Never sees NaN. */
-static float maximum(const float *x, uint32_t n)
-{
-    float lane[LANES];
-    for (uint32_t j = 0; j < LANES; j++)
-        lane[j] = -INFINITY;
-    uint32_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (uint32_t j = 0; j < LANES; j++)
-            lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
-    for (; i < n; i++)
-        lane[0] = x[i] > lane[0] ? x[i] : lane[0];
-    for (uint32_t j = 1; j < LANES; j++)
-        lane[0] = lane[j] > lane[0] ? lane[j] : lane[0];
-    return lane[0];
-}
-
-/* Copy, and tell whether NaN or +INFINITY was among the values. */
-static int copy_checked(float *dst, const float *src, uint32_t n)
-{
-    uint32_t bad = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &src[i], 4);
-        bad |= (uint32_t)((bits & 0x7fffffffu) > 0x7f800000u) |
-               (uint32_t)(bits == 0x7f800000u);
-        dst[i] = src[i];
-    }
-    return bad != 0;
-}
-
-/* exp(x) for x <= 0, relative error below 2e-7; 0 where the result would be subnormal.
- * Two-step reduction by ln 2, Taylor series on [-ln2/2, ln2/2] up to r^7/7!. */
-static inline float exp_negative(float x)
-{
-    float c = x > -87.0f ? x : -87.0f;
-    float t = c * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
-    uint32_t bits;
-    memcpy(&bits, &t, 4);
-    float n = t - 12582912.0f;
-    float r = (c - n * 0.693359375f) + n * 2.12194440e-4f;
-    float p = 1.0f / 5040;
-    p = p * r + 1.0f / 720;
-    p = p * r + 1.0f / 120;
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
-    bits = (bits + 127u) << 23; /* the magic number's own bits are shifted out */
-    float scale;
-    memcpy(&scale, &bits, 4);
-    p *= scale;
-    return x < -87.0f ? 0.0f : p;
-}
-
-/* w[i] = exp((x[i] - max) * inverse), and their sum: fp32 within a chunk, so that the
- * rounding error does not grow with the vocabulary. */
-static double exponentials(
-        float *w, const float *x, uint32_t n, float max, float inverse)
-{
-    double sum = 0;
-    for (uint32_t begin = 0; begin < n; begin += CHUNK) {
-        uint32_t m = n - begin < CHUNK ? n - begin : CHUNK, i = 0;
-        float lane[LANES] = {0};
-        float *out = w + begin;
-        const float *in = x + begin;
-        for (uint32_t j = 0; j < m; j++)
-            out[j] = exp_negative((in[j] - max) * inverse);
-        for (; i + LANES <= m; i += LANES)
-            for (uint32_t j = 0; j < LANES; j++)
-                lane[j] += out[i + j];
-        for (; i < m; i++)
-            lane[i % LANES] += out[i];
-        for (uint32_t half = LANES / 2; half; half /= 2)
-            for (uint32_t j = 0; j < half; j++)
-                lane[j] += lane[j + half];
-        sum += (double)lane[0];
-    }
-    return sum;
-}
-
-/* The log of the sum of exp(x[i] - max). Weights are not kept. */
-static double log_sum(const float *x, uint32_t n, float max)
-{
-    float w[CHUNK];
-    double sum = 0;
-    for (uint32_t begin = 0; begin < n; begin += CHUNK)
-        sum += exponentials(
-                w, x + begin, n - begin < CHUNK ? n - begin : CHUNK, max, 1.0f);
-    return log(sum);
-}
-
 /* ---- adjusting the logits ------------------------------------------------------ */
 
 static float bounded(float x)
@@ -379,37 +291,46 @@ static inline uint32_t key_of(float x)
     return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-/* Of n candidates keep the shortest prefix, in the order (logit descending, id
- * ascending), whose amounts add up to at least `target`: a candidate counts 1 when
- * by_mass is 0, else its weight. At least one is kept, and all when the target is never
- * reached. ids and w are compacted in place; returns how many are left. */
-static uint32_t keep_prefix(mote__sampler *s, uint32_t n, int by_mass, double target)
+/* Where the kept prefix ends: every key above, and `ties` of those equal to it. */
+typedef struct threshold {
+    uint32_t key, ties;
+} threshold;
+
+static inline uint32_t key_at(const float *x, const uint32_t *ids, uint32_t j)
+{
+    return key_of(x[ids ? ids[j] : j]);
+}
+
+/* Of n candidates (candidate j has the value x[ids[j]], or x[j] without ids, and the
+ * weight w[j], or 1 without w), the shortest prefix in the order (value descending, j
+ * ascending) whose weights add up to at least `target` > 0; all when that is never
+ * reached. `trial` has room for n. */
+static threshold find_threshold(const float *x, const uint32_t *ids, const float *w,
+        uint32_t n, double target, uint32_t *trial)
 {
     double amount[DIGITS];
-    uint32_t *trial = s->trial, n_trial = n;
-    uint32_t prefix = 0; /* the digits of the threshold found so far */
-    for (uint32_t j = 0; j < n; j++)
-        trial[j] = j;
+    uint32_t n_trial = n, key = 0;
     for (int shift = 21, width = DIGIT_BITS;; shift -= DIGIT_BITS) {
         if (shift < 0) { /* the last digit is the lowest 10 bits */
             width = DIGIT_BITS - 1;
             shift = 0;
         }
         uint32_t digits = 1u << width, digit = digits - 1, n_next = 0;
+        const uint32_t *list = shift == 21 ? NULL : trial; /* at first, everything */
         memset(amount, 0, digits * sizeof *amount);
         for (uint32_t i = 0; i < n_trial; i++) {
-            uint32_t j = trial[i];
-            uint32_t d = (key_of(s->z[s->ids[j]]) >> shift) & (digits - 1);
-            amount[d] += by_mass ? (double)s->w[j] : 1.0;
+            uint32_t j = list ? list[i] : i;
+            uint32_t d = (key_at(x, ids, j) >> shift) & (digits - 1);
+            amount[d] += w ? (double)w[j] : 1.0;
         }
         while (digit > 0 && amount[digit] < target) {
             target -= amount[digit];
             digit--;
         }
-        prefix |= digit << shift;
+        key |= digit << shift;
         for (uint32_t i = 0; i < n_trial; i++) {
-            uint32_t j = trial[i];
-            if (((key_of(s->z[s->ids[j]]) >> shift) & (digits - 1)) == digit)
+            uint32_t j = list ? list[i] : i;
+            if (((key_at(x, ids, j) >> shift) & (digits - 1)) == digit)
                 trial[n_next++] = j;
         }
         n_trial = n_next;
@@ -418,18 +339,22 @@ static uint32_t keep_prefix(mote__sampler *s, uint32_t n, int by_mass, double ta
     }
     /* What remains undecided has the threshold's value; the lower ids go first. */
     uint32_t ties = 0;
-    do {
-        if (ties == n_trial)
-            break;
-        target -= by_mass ? (double)s->w[trial[ties]] : 1.0;
+    while (ties < n_trial && target > 0) {
+        target -= w ? (double)w[trial[ties]] : 1.0;
         ties++;
-    } while (target > 0);
+    }
+    return (threshold){key, ties};
+}
+
+/* Compact ids and w to the candidates that the threshold keeps. */
+static uint32_t keep(mote__sampler *s, uint32_t n, threshold t)
+{
     uint32_t kept = 0;
     for (uint32_t j = 0; j < n; j++) {
         uint32_t key = key_of(s->z[s->ids[j]]);
-        if (key < prefix || (key == prefix && ties == 0))
+        if (key < t.key || (key == t.key && t.ties == 0))
             continue;
-        ties -= key == prefix;
+        t.ties -= key == t.key;
         s->ids[kept] = s->ids[j];
         s->w[kept] = s->w[j];
         kept++;
@@ -437,64 +362,141 @@ static uint32_t keep_prefix(mote__sampler *s, uint32_t n, int by_mass, double ta
     return kept;
 }
 
+static uint32_t block_end(const mote__sampler *s, uint32_t b)
+{
+    uint32_t end = (b + 1) * MOTE_SAMPLER_BLOCK;
+    return end < s->vocab_size ? end : s->vocab_size;
+}
+
+/* The k likeliest, 0 < k < vocab_size, without their weights. The k-th largest of the
+ * blocks' maxima is a value that at least k logits reach. */
+static uint32_t gather_top_k(mote__sampler *s, uint32_t k)
+{
+    uint32_t n_blocks = mote__sampler_blocks(s->vocab_size), n = 0, bound = 0;
+    if (k < n_blocks)
+        bound = find_threshold(s->peaks, NULL, NULL, n_blocks, k, s->trial).key;
+    for (uint32_t b = 0; b < n_blocks; b++) {
+        if (key_of(s->peaks[b]) < bound)
+            continue;
+        for (uint32_t i = b * MOTE_SAMPLER_BLOCK; i < block_end(s, b); i++)
+            if (key_of(s->z[i]) >= bound)
+                s->ids[n++] = i;
+    }
+    return keep(s, n, find_threshold(s->z, s->ids, NULL, n, k, s->trial));
+}
+
+/* Tokens whose weight, z relative to `max`, is at least `least`, with their weights. */
+static uint32_t gather_above(mote__sampler *s, float least, float max, float inverse)
+{
+    float block[MOTE_SAMPLER_BLOCK];
+    uint32_t n_blocks = mote__sampler_blocks(s->vocab_size), n = 0;
+    /* exp(x) >= least needs x >= log(least); the margin covers rounding. */
+    float lowest = least > 0 ? logf(least) - 0.01f : -INFINITY;
+    for (uint32_t b = 0; b < n_blocks; b++) {
+        if ((s->peaks[b] - max) * inverse < lowest)
+            continue;
+        uint32_t begin = b * MOTE_SAMPLER_BLOCK, m = block_end(s, b) - begin;
+        s->passes->exponentials(block, NULL, s->z + begin, m, max, inverse);
+        for (uint32_t i = 0; i < m; i++)
+            if (block[i] >= least) {
+                s->ids[n] = begin + i;
+                s->w[n++] = block[i];
+            }
+    }
+    return n;
+}
+
 /* ---- choosing ------------------------------------------------------------------ */
 
-static uint32_t first_equal(const float *x, uint32_t n, float value)
+/* The first of n weights at which their running sum exceeds r; the last that is not 0
+ * when rounding keeps the sum below. */
+static uint32_t walk(const float *w, uint32_t n, double r)
 {
-    for (uint32_t i = 0; i < n; i++)
-        if (x[i] == value)
-            return i;
-    return 0;
+    double reached = 0;
+    uint32_t last = 0;
+    for (uint32_t j = 0; j < n; j++) {
+        if (w[j] == 0)
+            continue;
+        last = j;
+        reached += (double)w[j];
+        if (r < reached)
+            break;
+    }
+    return last;
 }
 
 static uint32_t draw(const mote__sampler *s, uint32_t n, double u)
 {
-    double mass = 0, reached = 0;
+    double mass = 0;
     for (uint32_t j = 0; j < n; j++)
         mass += (double)s->w[j];
-    uint32_t last = 0;
-    for (uint32_t j = 0; j < n; j++) {
-        if (s->w[j] == 0)
+    return s->ids[walk(s->w, n, u * mass)];
+}
+
+/* Without any filter: find the block, then the token. */
+static uint32_t draw_from_all(mote__sampler *s, float max, float inverse, double u)
+{
+    double r = u * s->passes->exponentials(
+                           s->w, s->sums, s->z, s->vocab_size, max, inverse);
+    double before = 0, reached = 0;
+    uint32_t block =
+            0; /* the one where r is reached, else the last that is not all 0 */
+    for (uint32_t b = 0; b < mote__sampler_blocks(s->vocab_size); b++) {
+        if (s->sums[b] == 0)
             continue;
-        last = j;
-        reached += (double)s->w[j];
-        if (u * mass < reached)
+        block = b;
+        before = reached;
+        reached += (double)s->sums[b];
+        if (r < reached)
             break;
     }
-    return s->ids[last];
+    uint32_t begin = block * MOTE_SAMPLER_BLOCK;
+    return begin + walk(s->w + begin, block_end(s, block) - begin, r - before);
+}
+
+/* Weights of the first n candidates, and their sum. */
+static double weigh(mote__sampler *s, uint32_t n, float max, float inverse)
+{
+    float z[MOTE_SAMPLER_BLOCK];
+    double sum = 0;
+    for (uint32_t begin = 0; begin < n; begin += MOTE_SAMPLER_BLOCK) {
+        uint32_t m = n - begin < MOTE_SAMPLER_BLOCK ? n - begin : MOTE_SAMPLER_BLOCK;
+        for (uint32_t j = 0; j < m; j++)
+            z[j] = s->z[s->ids[begin + j]];
+        sum += s->passes->exponentials(s->w + begin, NULL, z, m, max, inverse);
+    }
+    return sum;
 }
 
 /* Temperature, top-k, top-p, min-p and the draw, on s->z whose maximum is `max`. */
 static uint32_t choose(mote__sampler *s, float max)
 {
-    uint32_t vocab = s->vocab_size, n = 0;
+    double u = mote__sampler_uniform(s->state.seed, s->state.index), sum = 0;
     float inverse = bounded(1.0f / s->temperature);
-    /* Below this weight nothing can be kept, whatever the filters do exactly. */
-    float floor = s->min_p;
-    double sum;
-    if (s->top_k > 0 && s->top_k < vocab) {
-        for (uint32_t i = 0; i < vocab; i++)
-            s->ids[i] = i;
-        n = keep_prefix(s, vocab, 0, s->top_k);
-        for (uint32_t j = 0; j < n; j++)
-            s->w[j] = s->z[s->ids[j]];
-        sum = exponentials(s->w, s->w, n, max, inverse);
+    int has_k = s->top_k > 0 && s->top_k < s->vocab_size;
+    int has_p = s->top_p > 0 && s->top_p < 1;
+    uint32_t n;
+    if (!has_k && !has_p && s->min_p == 0)
+        return draw_from_all(s, max, inverse, u);
+    if (has_k) {
+        n = gather_top_k(s, s->top_k);
+        sum = weigh(s, n, max, inverse);
     } else {
-        sum = exponentials(s->w, s->z, vocab, max, inverse);
-        if (s->top_p > 0 && s->top_p < 1) {
-            /* Tokens below (1 - p) / n of the mass hold less than 1 - p together; the
-             * small factor covers rounding. */
-            double least = 0.999 * (1.0 - (double)s->top_p) * sum / vocab;
-            floor = (float)least > floor ? (float)least : floor;
+        float least = s->min_p;
+        if (has_p) {
+            sum = s->passes->exponentials(
+                    NULL, NULL, s->z, s->vocab_size, max, inverse);
+            /* Tokens below (1 - p) / n of the mass hold less than 1 - p together. The
+             * factor covers rounding. */
+            double negligible = 0.999 * (1.0 - (double)s->top_p) * sum / s->vocab_size;
+            least = (float)negligible > least ? (float)negligible : least;
         }
-        for (uint32_t i = 0; i < vocab; i++) {
-            s->ids[n] = i;
-            s->w[n] = s->w[i];
-            n += s->w[i] >= floor;
-        }
+        n = gather_above(s, least, max, inverse);
     }
-    if (s->top_p > 0 && s->top_p < 1)
-        n = keep_prefix(s, n, 1, (double)s->top_p * sum);
+    if (has_p)
+        n = keep(s, n,
+                find_threshold(
+                        s->z, s->ids, s->w, n, (double)s->top_p * sum, s->trial));
     if (s->min_p > 0) {
         uint32_t kept = 0;
         for (uint32_t j = 0; j < n; j++) {
@@ -504,7 +506,18 @@ static uint32_t choose(mote__sampler *s, float max)
         }
         n = kept;
     }
-    return draw(s, n, mote__sampler_uniform(s->state.seed, s->state.index));
+    return draw(s, n, u);
+}
+
+static uint32_t first_maximum(const mote__sampler *s, float max)
+{
+    uint32_t b = 0;
+    while (s->peaks[b] != max)
+        b++;
+    uint32_t i = b * MOTE_SAMPLER_BLOCK;
+    while (s->z[i] != max)
+        i++;
+    return i;
 }
 
 mote_status mote__sampler_sample(mote__sampler *s, const float *logits,
@@ -513,7 +526,7 @@ mote_status mote__sampler_sample(mote__sampler *s, const float *logits,
 {
     uint32_t n = s->vocab_size;
     *token = -1;
-    if (copy_checked(s->z, logits, n)) {
+    if (s->passes->copy(s->z, logits, n)) {
         uint32_t at = 0;
         while (at + 1 < n && logits[at] <= FLT_MAX)
             at++;
@@ -527,16 +540,17 @@ mote_status mote__sampler_sample(mote__sampler *s, const float *logits,
         return st;
     if (mask)
         apply_mask(s, mask);
-    float max = maximum(s->z, n);
+    float max = s->passes->peaks(s->peaks, s->z, n);
     if (max == -INFINITY)
         return mote__fail(err, MOTE_E_NUMERIC,
                 "no token of %" PRIu32
                 " is left: all are masked, banned or have a logit of -inf",
                 n);
-    uint32_t id = s->temperature > 0 ? choose(s, max) : first_equal(s->z, n, max);
+    uint32_t id = s->temperature > 0 ? choose(s, max) : first_maximum(s, max);
     if (logprob) {
-        float top = maximum(logits, n);
-        *logprob = (float)((double)logits[id] - (double)top - log_sum(logits, n, top));
+        float top = s->passes->peaks(s->peaks, logits, n);
+        double sum = s->passes->exponentials(NULL, NULL, logits, n, top, 1.0f);
+        *logprob = (float)((double)logits[id] - (double)top - log(sum));
     }
     *token = (int32_t)id;
     s->state.index++;
