@@ -5,6 +5,9 @@
 #define MOTE_KERNELS_LATENT_H
 #include "kernels/kernels.h"
 
+/* 128 zeros still need an FP8 scale that divides. */
+#define MOTE__LATENT_AMAX 1e-30f
+
 typedef struct mote__latent {
     size_t c_row;     /* bytes of one token's latent */
     size_t pe_offset; /* of the rotary keys */

@@ -6,9 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-/* A block of 128 zeros still needs a scale that divides. */
-#define AMAX_FLOOR 1e-30f
-
 size_t mote_k_kv_block_bytes(uint32_t kv, uint32_t kv_lora_rank, uint32_t rope)
 {
     return mote__latent_of(kv, kv_lora_rank, rope).bytes;
@@ -26,14 +23,15 @@ static void load_bf16(float *dst, const uint16_t *src, uint32_t n)
         dst[i] = mote_k_bf16_to_f32(src[i]);
 }
 
-/* One scale per 128 values; infinities and NaN come back as NaN. */
+/* One scale per 128 values; a NaN makes the scale NaN,
+ * an infinity makes it infinite, so that neither is lost. */
 static void store_fp8(uint8_t *dst, float *scales, const float *src, uint32_t n)
 {
     for (uint32_t begin = 0; begin < n; begin += 128) {
         const uint32_t end = n - begin < 128 ? n : begin + 128;
-        float amax = AMAX_FLOOR;
+        float amax = MOTE__LATENT_AMAX;
         for (uint32_t i = begin; i < end; i++)
-            amax = fabsf(src[i]) > amax ? fabsf(src[i]) : amax;
+            amax = amax != amax || fabsf(src[i]) <= amax ? amax : fabsf(src[i]);
         const float scale = amax / 448.0f;
         scales[begin / 128] = scale;
         for (uint32_t i = begin; i < end; i++)

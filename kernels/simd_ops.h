@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* The operations over plain vectors, for the width of simd.h. Each reads its arguments
+ * once or twice and is bound by the cache or memory they come from. */
+#ifndef MOTE_KERNELS_SIMD_OPS_H
+#define MOTE_KERNELS_SIMD_OPS_H
+#include "kernels/scalar/ops_scalar.h"
+#include "kernels/simd.h"
+
+/* Four accumulators hide the latency of the additions. */
+static float ops_dot(const float *a, const float *b, size_t n)
+{
+    vf s0 = v_set1(0), s1 = s0, s2 = s0, s3 = s0;
+    size_t i = 0;
+    for (; i + 4 * VW <= n; i += 4 * VW) {
+        s0 = v_fma(v_load(a + i), v_load(b + i), s0);
+        s1 = v_fma(v_load(a + i + VW), v_load(b + i + VW), s1);
+        s2 = v_fma(v_load(a + i + 2 * VW), v_load(b + i + 2 * VW), s2);
+        s3 = v_fma(v_load(a + i + 3 * VW), v_load(b + i + 3 * VW), s3);
+    }
+    for (; i + VW <= n; i += VW)
+        s0 = v_fma(v_load(a + i), v_load(b + i), s0);
+    if (i < n)
+        s1 = v_fma(v_load_n(a + i, n - i), v_load_n(b + i, n - i), s1);
+    return v_sum(v_add(v_add(s0, s1), v_add(s2, s3)));
+}
+
+static void ops_rmsnorm(float *y, const float *x, const float *w, uint32_t n, float eps)
+{
+    const vf factor = v_set1(1.0f / sqrtf(ops_dot(x, x, n) / (float)n + eps));
+    size_t i = 0;
+    for (; i + VW <= n; i += VW)
+        v_store(y + i, v_mul(v_mul(v_load(x + i), factor), v_load(w + i)));
+    if (i < n) {
+        const size_t rest = n - i;
+        v_store_n(y + i,
+                v_mul(v_mul(v_load_n(x + i, rest), factor), v_load_n(w + i, rest)),
+                rest);
+    }
+}
+
+static void ops_axpy(float *y, float a, const float *x, uint32_t n)
+{
+    const vf va = v_set1(a);
+    size_t i = 0;
+    for (; i + VW <= n; i += VW)
+        v_store(y + i, v_fma(va, v_load(x + i), v_load(y + i)));
+    if (i < n) {
+        const size_t rest = n - i;
+        v_store_n(y + i, v_fma(va, v_load_n(x + i, rest), v_load_n(y + i, rest)), rest);
+    }
+}
+
+/* Plain C, which the compiler turns into shuffles: one head is a few vectors. */
+static void ops_rope(float *restrict x, size_t ld, uint32_t n_heads, uint32_t rope,
+        const float *restrict cos, const float *restrict sin)
+{
+    for (uint32_t h = 0; h < n_heads; h++, x += ld)
+        for (size_t j = 0; j < rope / 2; j++) {
+            const float a = x[2 * j], b = x[2 * j + 1];
+            x[2 * j] = a * cos[j] - b * sin[j];
+            x[2 * j + 1] = a * sin[j] + b * cos[j];
+        }
+}
+
+static void ops_router(
+        float *scores, const float *w, const float *x, uint32_t n_experts, uint32_t k)
+{
+    for (uint32_t e = 0; e < n_experts; e++)
+        scores[e] = ops_dot(w + (size_t)e * k, x, k);
+}
+
+/* The largest number; NaN is passed over; -inf where there is none. */
+static float ops_max(const float *x, size_t n)
+{
+    const vf least = v_set1(-INFINITY);
+    vf t0 = least, t1 = least;
+    size_t i = 0;
+    for (; i + 2 * VW <= n; i += 2 * VW) {
+        t0 = v_top(t0, v_load(x + i));
+        t1 = v_top(t1, v_load(x + i + VW));
+    }
+    float top = v_max(v_top(t0, t1));
+    for (; i < n; i++)
+        top = x[i] > top ? x[i] : top;
+    return top;
+}
+
+/* fp32 sums over 1024 values, added up in double: a long row loses no accuracy. */
+static void ops_logsumexp(const float *x, uint32_t n, float *max, float *lse)
+{
+    enum { CHUNK = 1024 };
+    const float top = ops_max(x, n);
+    const vf vtop = v_set1(top);
+    double total = 0;
+    for (size_t begin = 0; begin < n; begin += CHUNK) {
+        const size_t end = n - begin < CHUNK ? n : begin + CHUNK;
+        vf s0 = v_set1(0), s1 = s0;
+        size_t i = begin;
+        for (; i + 2 * VW <= end; i += 2 * VW) {
+            s0 = v_add(s0, v_exp(v_sub(v_load(x + i), vtop)));
+            s1 = v_add(s1, v_exp(v_sub(v_load(x + i + VW), vtop)));
+        }
+        float sum = v_sum(v_add(s0, s1));
+        for (; i < end; i++)
+            sum += mote__exp(x[i] - top);
+        total += (double)sum;
+    }
+    *max = top;
+    *lse = mote__lse_of(x, n, top, total);
+}
+
+/* Find the maximum, then where it first stands: both passes run at the cache's speed.
+ */
+static uint32_t ops_argmax(const float *x, uint32_t n)
+{
+    const float top = ops_max(x, n);
+    const vf vtop = v_set1(top);
+    size_t i = 0;
+    while (i + VW <= n && !v_any_equal(v_load(x + i), vtop))
+        i += VW;
+    while (i < n && !(x[i] == top))
+        i++;
+    return (uint32_t)i;
+}
+#endif
