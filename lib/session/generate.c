@@ -209,7 +209,7 @@ static uint32_t drafts_wanted(mote_session *s)
 {
     const mote__generation *g = &s->gen;
     int has = s->o.draft == MOTE_DRAFT_NGRAM ||
-              (s->model->net.mtp && s->o.draft != MOTE_DRAFT_OFF);
+              (s->model->net.mtp && !s->mtp_lost && s->o.draft != MOTE_DRAFT_OFF);
     /* A schema's next mask depends on each token: drafts still help, but a mask per
      * draft costs; think budgets count delivered text. Both stay exact because choose()
      * runs in order; with a budget we keep to plain decoding while thinking. */

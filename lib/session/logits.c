@@ -100,6 +100,9 @@ mote_status mote_session_mtp_logits(mote_session *s, uint32_t position, float *l
         return mote__fail(err, MOTE_E_UNSUPPORTED,
                 "MTP logits need a session whose draft option is not off");
     mote__session_settle(s);
+    if (s->mtp_lost)
+        return mote__fail(err, MOTE_E_UNSUPPORTED,
+                "the snapshot loaded here was saved without the MTP module's cache");
     if (s->n_tokens < 2 || position > s->n_tokens - 2)
         return mote__fail(err, MOTE_E_INVALID,
                 "MTP logits need the token after the position: expected one below %u, "

@@ -170,6 +170,7 @@ mote_status mote_session_fork(mote_session **out, mote_session *s, mote_error *e
     f->n_eval = s->n_eval;
     f->kept_begin = s->kept_begin;
     f->mtp_eval = s->mtp_eval;
+    f->mtp_lost = s->mtp_lost;
     f->drafter = s->drafter;
     for (uint32_t p = s->kept_begin; p < s->n_eval; p++)
         memcpy(f->hidden + (size_t)(p % f->ring) * hidden, mote__session_hidden(s, p),
@@ -266,7 +267,7 @@ mote_status mote__session_mtp_catch_up(mote_session *s, uint32_t end, mote_error
 /* The MTP cache follows lazily, but before the states that it needs leave the ring. */
 static mote_status mtp_keep_up(mote_session *s, uint32_t coming, mote_error *err)
 {
-    if (!s->model->net.mtp || s->o.draft == MOTE_DRAFT_OFF)
+    if (!s->model->net.mtp || s->mtp_lost || s->o.draft == MOTE_DRAFT_OFF)
         return MOTE_OK;
     if (s->n_eval + coming <= s->mtp_eval + s->ring || s->n_eval == 0)
         return MOTE_OK;
@@ -308,6 +309,8 @@ static void rewind_to(mote_session *s, uint32_t n)
     uint32_t mtp = n ? n - 1 : 0;
     if (s->mtp_eval > mtp)
         s->mtp_eval = mtp;
+    if (s->mtp_eval >= mtp)
+        s->mtp_lost = 0;
 }
 
 mote_status mote__session_settle_last(mote_session *s, mote_error *err)

@@ -64,6 +64,7 @@ struct mote_session {
     float *hidden; /* [ring][hidden_size] */
     uint32_t ring, kept_begin;
     uint32_t mtp_eval;
+    int mtp_lost; /* loaded from a snapshot without the MTP cache: no drafts by it */
     float *mtp_state; /* [hidden_size]: the module's output, for further drafts */
     float *logits;    /* [DRAFT_MAX + 1][vocab] */
     mote__sampler *sampler;

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT */
+/* Snapshots: tokens, latent cache, last hidden state and sampler state, so that a
+ * conversation survives the process and goes on with the same bits.
+ *
+ *   0  "MOTESNAP"            8 bytes
+ *   8  version               u32, 1
+ *  12  kv type               u32
+ *  16  layers, kv_lora_rank, rope, hidden_size   4 x u32
+ *  32  tokens                u32
+ *  36  MTP positions valid   u32
+ *  40  model fingerprint     u64
+ *  48  sampler seed, index   2 x u64
+ *  64  payload bytes         u64, before compression
+ *  72  hash of bytes 0..71   u64 (FNV-1a)
+ *  80  a zstd frame with checksum: tokens i32[n], the hidden state after the last
+ *      token f32[hidden_size], then per layer and block the live rows of each array
+ * All numbers are little-endian. */
+#include "base/status.h"
+#include "file/os_file.h"
+#include "session/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+enum { HEADER = 80, VERSION = 1, CHUNK = 1 << 17, LEVEL = 1 };
+static const char magic[8] = {'M', 'O', 'T', 'E', 'S', 'N', 'A', 'P'};
+
+static void put32(uint8_t *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static void put64(uint8_t *p, uint64_t v)
+{
+    put32(p, (uint32_t)v);
+    put32(p + 4, (uint32_t)(v >> 32));
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static uint64_t get64(const uint8_t *p)
+{
+    return get32(p) | (uint64_t)get32(p + 4) << 32;
+}
+
+static uint64_t fnv(const uint8_t *p, size_t n)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ p[i]) * 0x100000001b3u;
+    return h;
+}
+
+/* Arrays of a cache block: offset, and bytes of one token's row. */
+typedef struct segment {
+    size_t offset, row;
+} segment;
+
+static uint32_t segments(segment out[3], uint32_t type, uint32_t r, uint32_t rope)
+{
+    size_t c = type == MOTE_K_KV_F32 ? 4u : type == MOTE_K_KV_BF16 ? 2u : 1u;
+    size_t k = type == MOTE_K_KV_F32 ? 4 : 2;
+    out[0] = (segment){0, r * c};
+    out[1] = (segment){(MOTE_KV_BLOCK * r * c + 63) / 64 * 64, rope * k};
+    if (type != MOTE_K_KV_FP8)
+        return 2;
+    out[2] = (segment){out[1].offset + (MOTE_KV_BLOCK * rope * k + 63) / 64 * 64,
+            (r + 127) / 128 * sizeof(float)};
+    return 3;
+}
+
+/* The payload as a list of pieces of memory, in order. */
+typedef mote_status (*piece_fn)(void *user, void *data, size_t n, mote_error *err);
+
+static mote_status walk(const mote_session *s, const mote__kv *kv, uint32_t n_tokens,
+        int32_t *tokens, float *state, piece_fn fn, void *user, mote_error *err)
+{
+    const mote__config *c = &s->model->net.config;
+    mote_status st = fn(user, tokens, n_tokens * sizeof *tokens, err);
+    if (st >= 0 && n_tokens)
+        st = fn(user, state, c->hidden_size * sizeof *state, err);
+    segment seg[3];
+    uint32_t n_seg = segments(seg, kv->type, c->kv_lora_rank, c->qk_rope_head_dim);
+    for (uint32_t l = 0; l < kv->n_layers; l++)
+        for (uint32_t b = 0; (uint64_t)b * MOTE_KV_BLOCK < n_tokens; b++) {
+            uint32_t live = n_tokens - b * MOTE_KV_BLOCK;
+            live = live < MOTE_KV_BLOCK ? live : MOTE_KV_BLOCK;
+            for (uint32_t i = 0; st >= 0 && i < n_seg; i++)
+                st = fn(user, (uint8_t *)kv->layers[l][b] + seg[i].offset,
+                        live * seg[i].row, err);
+        }
+    return st;
+}
+
+static uint64_t payload_bytes(const mote_session *s, uint32_t n_tokens)
+{
+    const mote__config *c = &s->model->net.config;
+    segment seg[3];
+    uint32_t n_seg = segments(seg, s->kv.type, c->kv_lora_rank, c->qk_rope_head_dim);
+    uint64_t row = 0;
+    for (uint32_t i = 0; i < n_seg; i++)
+        row += seg[i].row;
+    return n_tokens * (row * s->kv.n_layers + sizeof(int32_t)) +
+           (n_tokens ? c->hidden_size * sizeof(float) : 0);
+}
+
+static void header(const mote_session *s, uint8_t h[HEADER], uint32_t mtp_eval)
+{
+    const mote__config *c = &s->model->net.config;
+    mote__sampler_state state;
+    mote__sampler_state_get(s->sampler, &state);
+    memcpy(h, magic, 8);
+    put32(h + 8, VERSION);
+    put32(h + 12, s->kv.type);
+    put32(h + 16, s->kv.n_layers);
+    put32(h + 20, c->kv_lora_rank);
+    put32(h + 24, c->qk_rope_head_dim);
+    put32(h + 28, c->hidden_size);
+    put32(h + 32, s->n_tokens);
+    put32(h + 36, mtp_eval);
+    put64(h + 40, s->model->fingerprint);
+    put64(h + 48, state.seed);
+    put64(h + 56, state.index);
+    put64(h + 64, payload_bytes(s, s->n_tokens));
+    put64(h + 72, fnv(h, 72));
+}
+
+/* Where compressed bytes go. */
+typedef struct sink {
+    uint8_t *buffer;
+    size_t capacity, length;
+    FILE *file;
+    ZSTD_CCtx *z;
+    uint8_t *chunk;
+} sink;
+
+static mote_status emit(sink *k, const void *data, size_t n, mote_error *err)
+{
+    if (k->file && fwrite(data, 1, n, k->file) != n)
+        return mote__fail(err, MOTE_E_IO, "the snapshot could not be written");
+    if (k->buffer) {
+        if (n > k->capacity - k->length)
+            return mote__fail(err, MOTE_E_INVALID,
+                    "the snapshot needs more than the %zu bytes given", k->capacity);
+        memcpy(k->buffer + k->length, data, n);
+    }
+    k->length += n;
+    return MOTE_OK;
+}
+
+static mote_status squeeze(
+        sink *k, const void *data, size_t n, ZSTD_EndDirective end, mote_error *err)
+{
+    ZSTD_inBuffer in = {data, n, 0};
+    for (;;) {
+        ZSTD_outBuffer out = {k->chunk, CHUNK, 0};
+        size_t left = ZSTD_compressStream2(k->z, &out, &in, end);
+        if (ZSTD_isError(left))
+            return mote__fail(err, MOTE_E_MEMORY, "compressing the snapshot: %s",
+                    ZSTD_getErrorName(left));
+        mote_status st = emit(k, k->chunk, out.pos, err);
+        if (st < 0)
+            return st;
+        if (end == ZSTD_e_end ? left == 0 : in.pos == in.size)
+            return MOTE_OK;
+    }
+}
+
+static mote_status squeeze_piece(void *user, void *data, size_t n, mote_error *err)
+{
+    return squeeze(user, data, n, ZSTD_e_continue, err);
+}
+
+static mote_status save(mote_session *s, sink *k, mote_error *err)
+{
+    mote__session_settle(s);
+    mote_status st = mote__session_settle_last(s, err);
+    /* The MTP module's states are not kept: have its cache complete instead. */
+    int mtp = s->model->net.mtp && s->o.draft != MOTE_DRAFT_OFF;
+    if (st >= 0 && mtp && s->n_tokens)
+        st = mote__session_mtp_catch_up(s, s->n_tokens - 1, err);
+    if (st < 0)
+        return st;
+    uint8_t h[HEADER];
+    header(s, h, mtp ? s->mtp_eval : 0);
+    k->z = ZSTD_createCCtx();
+    k->chunk = malloc(CHUNK);
+    if (!k->z || !k->chunk) {
+        st = mote__fail_memory(err, CHUNK, "snapshot buffers");
+        goto out;
+    }
+    ZSTD_CCtx_setParameter(k->z, ZSTD_c_compressionLevel, LEVEL);
+    ZSTD_CCtx_setParameter(k->z, ZSTD_c_checksumFlag, 1);
+    st = emit(k, h, HEADER, err);
+    if (st >= 0)
+        st = walk(s, &s->kv, s->n_tokens, s->tokens,
+                (float *)(uintptr_t)mote__session_hidden(
+                        s, s->n_tokens ? s->n_tokens - 1 : 0),
+                squeeze_piece, k, err);
+    if (st >= 0)
+        st = squeeze(k, NULL, 0, ZSTD_e_end, err);
+out:
+    ZSTD_freeCCtx(k->z);
+    free(k->chunk);
+    return st;
+}
+
+mote_status mote_session_save(
+        mote_session *s, void *buffer, size_t capacity, size_t *length, mote_error *err)
+{
+    if (!s || !length || (!buffer && capacity))
+        return mote__fail(err, MOTE_E_INVALID,
+                "expected a session, a buffer and a place for its length");
+    if (!buffer) {
+        *length =
+                HEADER + ZSTD_compressBound((size_t)payload_bytes(s, s->n_tokens)) + 64;
+        return MOTE_OK;
+    }
+    sink k = {.buffer = buffer, .capacity = capacity};
+    mote_status st = save(s, &k, err);
+    *length = st < 0 ? 0 : k.length;
+    return st;
+}
+
+mote_status mote_session_save_file(mote_session *s, const char *path, mote_error *err)
+{
+    if (!s || !path)
+        return mote__fail(err, MOTE_E_INVALID, "expected a session and a path");
+    size_t n = strlen(path) + 8;
+    char *temporary = malloc(n);
+    if (!temporary)
+        return mote__fail_memory(err, n, "a file name");
+    snprintf(temporary, n, "%s.part", path);
+    sink k = {.file = fopen(temporary, "wb")};
+    mote_status st;
+    if (!k.file) {
+        st = mote__fail(err, MOTE_E_IO, "%.400s cannot be created", temporary);
+    } else {
+        st = save(s, &k, err);
+        if (fclose(k.file) != 0 && st >= 0)
+            st = mote__fail(err, MOTE_E_IO, "%.400s could not be written", temporary);
+        if (st >= 0 && rename(temporary, path) != 0)
+            st = mote__fail(err, MOTE_E_IO, "%.400s cannot be created", path);
+        if (st < 0)
+            remove(temporary);
+    }
+    free(temporary);
+    return st;
+}
+
+/* Where decompressed bytes come from. */
+typedef struct source {
+    ZSTD_DCtx *z;
+    ZSTD_inBuffer in;
+} source;
+
+static mote_status damaged(mote_error *err, const char *why)
+{
+    return mote__fail(err, MOTE_E_FORMAT, "the snapshot is damaged: %s", why);
+}
+
+static mote_status expand_piece(void *user, void *data, size_t n, mote_error *err)
+{
+    source *k = user;
+    ZSTD_outBuffer out = {data, n, 0};
+    while (out.pos < out.size) {
+        size_t before_in = k->in.pos, before_out = out.pos;
+        size_t r = ZSTD_decompressStream(k->z, &out, &k->in);
+        if (ZSTD_isError(r))
+            return damaged(err, ZSTD_getErrorName(r));
+        if (k->in.pos == before_in && out.pos == before_out)
+            return damaged(err, "it ends early");
+    }
+    return MOTE_OK;
+}
+
+/* Everything must have been read, and the frame's checksum must have been seen. */
+static mote_status expand_end(source *k, mote_error *err)
+{
+    uint8_t extra;
+    ZSTD_outBuffer out = {&extra, 1, 0};
+    size_t r = 1;
+    while (r != 0) {
+        size_t before = k->in.pos;
+        r = ZSTD_decompressStream(k->z, &out, &k->in);
+        if (ZSTD_isError(r))
+            return damaged(err, ZSTD_getErrorName(r));
+        if (out.pos)
+            return damaged(err, "it holds more than its header says");
+        if (r != 0 && k->in.pos == before)
+            return damaged(err, "it ends early");
+    }
+    return k->in.pos == k->in.size ? MOTE_OK : damaged(err, "bytes follow its end");
+}
+
+static mote_status check_header(
+        const mote_session *s, const uint8_t *h, size_t size, mote_error *err)
+{
+    const mote__config *c = &s->model->net.config;
+    if (size < HEADER || memcmp(h, magic, 8) != 0)
+        return mote__fail(err, MOTE_E_FORMAT, "this is not a session snapshot");
+    if (get64(h + 72) != fnv(h, 72))
+        return damaged(err, "its header does not match its checksum");
+    if (get32(h + 8) != VERSION)
+        return mote__fail(err, MOTE_E_MISMATCH,
+                "snapshot version: expected %d, found %u", VERSION, get32(h + 8));
+    if (get64(h + 40) != s->model->fingerprint || get32(h + 16) != s->kv.n_layers ||
+            get32(h + 20) != c->kv_lora_rank || get32(h + 24) != c->qk_rope_head_dim ||
+            get32(h + 28) != c->hidden_size)
+        return mote__fail(
+                err, MOTE_E_MISMATCH, "the snapshot was made with another model");
+    if (get32(h + 12) != s->kv.type)
+        return mote__fail(err, MOTE_E_MISMATCH,
+                "the snapshot has another KV type: expected %u, found %u", s->kv.type,
+                get32(h + 12));
+    uint32_t n = get32(h + 32);
+    if (n > s->context)
+        return mote__fail(err, MOTE_E_CONTEXT_FULL,
+                "the snapshot has %u tokens, the session has room for %u", n,
+                s->context);
+    if (get64(h + 64) != payload_bytes(s, n) ||
+            (n ? get32(h + 36) >= n : get32(h + 36)))
+        return damaged(err, "its sizes do not agree");
+    return MOTE_OK;
+}
+
+mote_status mote_session_load(
+        mote_session *s, const void *data, size_t size, mote_error *err)
+{
+    if (!s || !data)
+        return mote__fail(err, MOTE_E_INVALID, "expected a session and a snapshot");
+    const uint8_t *h = data;
+    mote_status st = check_header(s, h, size, err);
+    if (st < 0)
+        return st;
+    const mote__config *c = &s->model->net.config;
+    uint32_t n = get32(h + 32);
+    mote__kv kv = {0};
+    int32_t *tokens = malloc(n * sizeof *tokens + 1);
+    float *state = malloc(c->hidden_size * sizeof *state);
+    source k = {ZSTD_createDCtx(), {h + HEADER, size - HEADER, 0}};
+    if (!tokens || !state || !k.z) {
+        st = mote__fail_memory(err, n * sizeof *tokens, "snapshot buffers");
+        goto out;
+    }
+    st = mote__kv_open(&kv, &s->model->memory, s->kv.n_layers, s->context, s->kv.type,
+            c->kv_lora_rank, c->qk_rope_head_dim, err);
+    if (st >= 0)
+        st = walk(s, &kv, n, tokens, state, expand_piece, &k, err);
+    if (st >= 0)
+        st = expand_end(&k, err);
+    for (uint32_t i = 0; st >= 0 && i < n; i++)
+        if (tokens[i] < 0 || (uint32_t)tokens[i] >= c->vocab_size)
+            st = damaged(err, "a token is out of range");
+    if (st < 0)
+        goto out;
+    /* Nothing can fail any more. */
+    mote__session_settle(s);
+    mote__kv old = s->kv;
+    s->kv = kv;
+    kv = old;
+    memcpy(s->tokens, tokens, n * sizeof *tokens);
+    s->n_tokens = s->n_eval = n;
+    s->kept_begin = n ? n - 1 : 0;
+    s->mtp_eval = get32(h + 36);
+    if (n)
+        memcpy(s->hidden + (size_t)((n - 1) % s->ring) * c->hidden_size, state,
+                c->hidden_size * sizeof *state);
+    mote__sampler_state sampler = {get64(h + 48), get64(h + 56)};
+    mote__sampler_state_set(s->sampler, &sampler);
+    /* A snapshot taken without drafting has no MTP cache. */
+    s->mtp_lost = s->model->net.mtp && n > 1 && s->mtp_eval + 1 < n;
+out:
+    if (kv.memory)
+        mote__kv_close(&kv);
+    ZSTD_freeDCtx(k.z);
+    free(state);
+    free(tokens);
+    return st;
+}
+
+mote_status mote_session_load_file(mote_session *s, const char *path, mote_error *err)
+{
+    if (!s || !path)
+        return mote__fail(err, MOTE_E_INVALID, "expected a session and a path");
+    /* At most what a full session can need: a huge file is not read whole. */
+    size_t most =
+            HEADER + ZSTD_compressBound((size_t)payload_bytes(s, s->context)) + 64;
+    char *data;
+    size_t n;
+    mote_status st = mote__file_read_all(&data, &n, path, most, err);
+    if (st < 0)
+        return st;
+    st = mote_session_load(s, data, n, err);
+    free(data);
+    return st;
+}
