@@ -27,6 +27,8 @@ typedef struct mote__schema_vocab {
 mote_status mote__schema_open(mote_schema **out, const mote__schema_vocab *vocab,
         const char *json, size_t n_bytes, mote_error *err);
 
+void mote__schema_free(mote_schema *schema); /* NULL is allowed */
+
 size_t mote__schema_state_bytes(const mote_schema *schema);
 /* Nothing generated yet. */
 void mote__schema_start(const mote_schema *schema, mote__schema_state *state);
