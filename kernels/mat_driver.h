@@ -19,7 +19,6 @@
 
 typedef struct panel_ref {
     const uint8_t *data;
-    const uint8_t *next; /* what this slot reads after this panel, for prefetching */
     const float *scales;
 } panel_ref;
 
@@ -37,11 +36,10 @@ static size_t act_bytes(uint32_t form, uint32_t k);
 static void compute(const job *j, totals *total);
 static void silu_times(float *h, const float *a, const float *b);
 
-static void driver_panel(panel_ref *ref, const mote_k_matrix *w, uint32_t p,
-        uint32_t last, uint32_t next)
+static void driver_panel(
+        panel_ref *ref, const mote_k_matrix *w, uint32_t p, uint32_t last)
 {
     ref->data = mote__k_panel(w, p < last ? p : last);
-    ref->next = mote__k_panel(w, next < last ? next : last);
     ref->scales = mote__k_scales(w, p < last ? p : last);
 }
 
@@ -62,7 +60,7 @@ static void matmul(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
     for (uint32_t p = begin; p < end; p += DRIVER_PANELS) {
         j.n_panels = end - p < DRIVER_PANELS ? end - p : DRIVER_PANELS;
         for (uint32_t s = 0; s < DRIVER_PANELS; s++)
-            driver_panel(&j.panel[s], w, p + s, end - 1, p + s + DRIVER_PANELS);
+            driver_panel(&j.panel[s], w, p + s, end - 1);
         for (uint32_t i0 = 0; i0 < n; i0 += j.n) {
             driver_rows(&j, act, bytes, index, i0, n);
             compute(&j, total);
@@ -86,8 +84,8 @@ static void gate_up(float *h, size_t ldh, const mote_k_matrix *gate,
     for (uint32_t p = begin; p < end; p += 2) {
         j.n_panels = end - p < 2 ? 2 : 4;
         for (uint32_t s = 0; s < 2; s++) {
-            driver_panel(&j.panel[2 * s], gate, p + s, end - 1, p + s + 2);
-            driver_panel(&j.panel[2 * s + 1], up, p + s, end - 1, p + s + 2);
+            driver_panel(&j.panel[2 * s], gate, p + s, end - 1);
+            driver_panel(&j.panel[2 * s + 1], up, p + s, end - 1);
         }
         for (uint32_t i0 = 0; i0 < n; i0 += j.n) {
             driver_rows(&j, act, bytes, index, i0, n);

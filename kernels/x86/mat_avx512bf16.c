@@ -221,8 +221,10 @@ ALWAYS void decode_group(__m512i *out, const tables *t, uint32_t type, __m512i v
     const __m512i m = type == MOTE_K_I8 ? _mm512_abs_epi8(v) : v;
     const __m512i high = _mm512_permutex2var_epi8(t->high[0], m, t->high[1]);
     const __m512i low = _mm512_permutex2var_epi8(t->low[0], m, t->low[1]);
-    /* (v & sign) | high */
-    interleave(out, _mm512_ternarylogic_epi32(v, sign, high, 0xea), low);
+    /* Added, not ORed: a compiler makes one vpternlog of and + or, which costs the
+     * pipes of the dot product 1.5 times what the two simple operations cost (Zen 4).
+     */
+    interleave(out, _mm512_add_epi8(_mm512_and_si512(v, sign), high), low);
 }
 
 ALWAYS void decode_nibbles(__m512i *out, const tables *t, __m512i n)
@@ -276,6 +278,23 @@ ALWAYS __m512 fold(uint32_t type, __m512 a, __m512 b)
     return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
 }
 
+/* Columns that share a scale are summed in two phases, even and odd steps of 8 columns,
+ * one partial each (one phase for I4, whose 32 columns are short). One token so gets
+ * four independent chains from a single panel read in order, which is what the hardware
+ * prefetcher follows best: 2 or 4 panels at once, two places of one panel, or software
+ * prefetch were all slower, by 10 to 60 % (Zen 4). */
+ALWAYS uint32_t unit_columns(uint32_t type)
+{
+    return type == MOTE_K_I8   ? MOTE_I8_GROUP
+           : type == MOTE_K_I4 ? MOTE_I4_GROUP
+                               : MOTE_BLOCK;
+}
+
+ALWAYS uint32_t phases_of(uint32_t type)
+{
+    return type == MOTE_K_I4 ? 1 : 2;
+}
+
 ALWAYS __m512 scale_of(uint32_t type, const float *scales, uint32_t unit)
 {
     if (type == MOTE_K_BF16)
@@ -285,108 +304,104 @@ ALWAYS __m512 scale_of(uint32_t type, const float *scales, uint32_t unit)
     return _mm512_loadu_ps(scales + (size_t)unit * MOTE_PANEL);
 }
 
-ALWAYS uint32_t unit_columns(uint32_t type)
+/* total += partial * scale */
+ALWAYS void add_partial(float *y, uint32_t type, __m512 a, __m512 b, __m512 scale)
 {
-    return type == MOTE_K_I8   ? MOTE_I8_GROUP
-           : type == MOTE_K_I4 ? MOTE_I4_GROUP
-                               : MOTE_BLOCK;
+    _mm512_store_ps(y, _mm512_fmadd_ps(fold(type, a, b), scale, _mm512_load_ps(y)));
 }
 
-/* Few tokens: weights come from memory once, 2 KiB per panel ahead by prefetch, and are
- * converted in registers. */
-ALWAYS void fused(const job *j, totals *total, uint32_t first, uint32_t np, uint32_t nt,
-        uint32_t type, uint32_t terms)
+/* One unit of one panel times nt tokens; weights are converted in registers. `steps` of
+ * 8 columns is even. */
+ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
+        uint32_t steps, uint32_t nt, uint32_t type, uint32_t terms, const tables *t)
 {
-    const uint32_t unit = unit_columns(type), bytes = step_bytes(type);
-    const size_t panel_bytes = (size_t)j->k_pad / 8 * bytes, ahead = 2048;
-    const tables t = tables_for(type);
-    for (uint32_t k0 = 0, u = 0; k0 < j->k_pad; k0 += unit, u++) {
-        const uint32_t steps = (j->k_pad - k0 < unit ? j->k_pad - k0 : unit) / 8;
-        const size_t at = (size_t)k0 / 8 * bytes;
-        const uint8_t *w[4], *soon[4], *x[FUSED];
-        __m512 sum[4][FUSED][2];
-        for (uint32_t p = 0; p < np; p++) {
-            const panel_ref *ref = &j->panel[first + p];
-            w[p] = ref->data + at;
-            soon[p] = at + ahead < panel_bytes ? ref->data + at + ahead
-                                               : ref->next + (at + ahead - panel_bytes);
-            for (uint32_t i = 0; i < nt; i++)
-                sum[p][i][0] = sum[p][i][1] = _mm512_setzero_ps();
-        }
-        for (uint32_t i = 0; i < nt; i++)
-            x[i] = j->x[i] + (size_t)k0 * 2 * terms;
-        for (uint32_t s = 0; s < steps; s++)
-            for (uint32_t p = 0; p < np; p++) {
-                __m512i b[4];
-                decode_step(b, &t, type, w[p] + (size_t)s * bytes);
-                for (uint32_t line = 0; line < bytes; line += 64)
-                    _mm_prefetch((const char *)soon[p] + (size_t)s * bytes + line,
-                            _MM_HINT_T0);
-                for (uint32_t g = 0; g < 2; g++)
-                    for (uint32_t i = 0; i < nt; i++)
-                        for (uint32_t e = 0; e < terms; e++) {
-                            const __m512i v = group_of(
-                                    x[i] + (size_t)((2 * s + g) * terms + e) * 8);
-                            sum[p][i][0] = dot(sum[p][i][0], b[2 * g], v);
-                            sum[p][i][1] = dot(sum[p][i][1], b[2 * g + 1], v);
-                        }
-            }
-        for (uint32_t p = 0; p < np; p++) {
-            const __m512 scale = scale_of(type, j->panel[first + p].scales, u);
-            for (uint32_t i = 0; i < nt; i++) {
-                float *y = total[i][first + p];
-                _mm512_store_ps(
-                        y, _mm512_fmadd_ps(fold(type, sum[p][i][0], sum[p][i][1]),
-                                   scale, _mm512_load_ps(y)));
-            }
-        }
-    }
-}
-
-/* Many tokens: `unit` columns of two panels in bf16, w[p] 128 bytes per group, times nt
- * tokens. All sums stay in registers. */
-ALWAYS void tile(totals *total, uint32_t first, const uint8_t *w0, const uint8_t *w1,
-        const __m512 *scale, const uint8_t *const *rows, size_t x_at, uint32_t groups,
-        uint32_t nt, uint32_t type, uint32_t terms)
-{
-    const uint8_t *x[TILE];
-    __m512 sum[TILE][4];
+    const uint32_t bytes = step_bytes(type), phases = phases_of(type);
+    const uint8_t *w = j->panel[p].data + (size_t)k0 / 8 * bytes;
+    const uint8_t *x[FUSED];
+    __m512 sum[2][FUSED][2];
     for (uint32_t i = 0; i < nt; i++) {
-        x[i] = rows[i] + x_at;
-        for (int a = 0; a < 4; a++)
-            sum[i][a] = _mm512_setzero_ps();
+        x[i] = j->x[i] + (size_t)k0 * 2 * terms;
+        for (uint32_t h = 0; h < phases; h++)
+            sum[h][i][0] = sum[h][i][1] = _mm512_setzero_ps();
     }
-    for (uint32_t g = 0; g < groups; g++) {
-        const __m512i a0 = _mm512_load_si512(w0 + (size_t)g * 128);
-        const __m512i a1 = _mm512_load_si512(w0 + (size_t)g * 128 + 64);
-        const __m512i b0 = _mm512_load_si512(w1 + (size_t)g * 128);
-        const __m512i b1 = _mm512_load_si512(w1 + (size_t)g * 128 + 64);
-        for (uint32_t i = 0; i < nt; i++)
-            for (uint32_t e = 0; e < terms; e++) {
-                const __m512i v = group_of(x[i] + (size_t)(g * terms + e) * 8);
-                sum[i][0] = dot(sum[i][0], a0, v);
-                sum[i][1] = dot(sum[i][1], a1, v);
-                sum[i][2] = dot(sum[i][2], b0, v);
-                sum[i][3] = dot(sum[i][3], b1, v);
-            }
-    }
-    for (uint32_t i = 0; i < nt; i++)
-        for (uint32_t p = 0; p < 2; p++) {
-            float *y = total[i][first + p];
-            _mm512_store_ps(
-                    y, _mm512_fmadd_ps(fold(type, sum[i][2 * p], sum[i][2 * p + 1]),
-                               scale[p], _mm512_load_ps(y)));
+    for (uint32_t s = 0; s < steps; s += phases)
+        for (uint32_t h = 0; h < phases; h++) {
+            __m512i b[4];
+            decode_step(b, t, type, w + (size_t)(s + h) * bytes);
+            for (uint32_t g = 0; g < 2; g++)
+                for (uint32_t i = 0; i < nt; i++)
+                    for (uint32_t e = 0; e < terms; e++) {
+                        const size_t at = (2 * (s + h) + g) * terms + e;
+                        const __m512i v = group_of(x[i] + at * 8);
+                        sum[h][i][0] = dot(sum[h][i][0], b[2 * g], v);
+                        sum[h][i][1] = dot(sum[h][i][1], b[2 * g + 1], v);
+                    }
         }
+    const __m512 scale = scale_of(type, j->panel[p].scales, k0 / unit_columns(type));
+    for (uint32_t h = 0; h < phases; h++)
+        for (uint32_t i = 0; i < nt; i++)
+            add_partial(total[i][p], type, sum[h][i][0], sum[h][i][1], scale);
+}
+
+/* Few tokens: weights come from memory once. */
+ALWAYS void few_panels(
+        const job *j, totals *total, uint32_t nt, uint32_t type, uint32_t terms)
+{
+    const uint32_t unit = unit_columns(type);
+    const tables t = tables_for(type);
+    for (uint32_t p = 0; p < j->n_panels; p++) {
+        uint32_t k = 0;
+        for (; k + unit <= j->k_pad; k += unit)
+            few_unit(j, total, p, k, unit / 8, nt, type, terms, &t);
+        if (k < j->k_pad)
+            few_unit(j, total, p, k, (j->k_pad - k) / 8, nt, type, terms, &t);
+    }
+}
+
+/* Many tokens: one unit of two panels in bf16, w0 and w1 256 bytes per step, times nt
+ * tokens, phase after phase. All sums stay in registers. */
+ALWAYS void tile(totals *total, uint32_t first, const uint8_t *w0, const uint8_t *w1,
+        const __m512 *scale, const uint8_t *const *rows, size_t x_at, uint32_t steps,
+        uint32_t phases, uint32_t nt, uint32_t type, uint32_t terms)
+{
+    for (uint32_t h = 0; h < phases; h++) {
+        const uint8_t *x[TILE];
+        __m512 sum[TILE][4];
+        for (uint32_t i = 0; i < nt; i++) {
+            x[i] = rows[i] + x_at;
+            for (int a = 0; a < 4; a++)
+                sum[i][a] = _mm512_setzero_ps();
+        }
+        for (size_t s = h; s < steps; s += phases)
+            for (size_t g = 2 * s; g < 2 * s + 2; g++) {
+                const __m512i a0 = _mm512_load_si512(w0 + g * 128);
+                const __m512i a1 = _mm512_load_si512(w0 + g * 128 + 64);
+                const __m512i b0 = _mm512_load_si512(w1 + g * 128);
+                const __m512i b1 = _mm512_load_si512(w1 + g * 128 + 64);
+                for (uint32_t i = 0; i < nt; i++)
+                    for (uint32_t e = 0; e < terms; e++) {
+                        const __m512i v = group_of(x[i] + (g * terms + e) * 8);
+                        sum[i][0] = dot(sum[i][0], a0, v);
+                        sum[i][1] = dot(sum[i][1], a1, v);
+                        sum[i][2] = dot(sum[i][2], b0, v);
+                        sum[i][3] = dot(sum[i][3], b1, v);
+                    }
+            }
+        for (uint32_t i = 0; i < nt; i++)
+            for (uint32_t p = 0; p < 2; p++)
+                add_partial(total[i][first + p], type, sum[i][2 * p], sum[i][2 * p + 1],
+                        scale[p]);
+    }
 }
 
 /* Instances of tile() for 1..6 tokens, by layout and number of terms. */
 #define TILE_INSTANCE(nt, layout, terms)                                               \
     static void tile_##layout##_##terms##_##nt(totals *total, uint32_t first,          \
             const uint8_t *w0, const uint8_t *w1, const __m512 *scale,                 \
-            const uint8_t *const *rows, size_t x_at, uint32_t groups)                  \
+            const uint8_t *const *rows, size_t x_at, uint32_t steps, uint32_t phases)  \
     {                                                                                  \
-        tile(total, first, w0, w1, scale, rows, x_at, groups, nt, MOTE_K_##layout,     \
-                terms);                                                                \
+        tile(total, first, w0, w1, scale, rows, x_at, steps, phases, nt,               \
+                MOTE_K_##layout, terms);                                               \
     }
 #define TILE_INSTANCES(layout, terms)                                                  \
     TILE_INSTANCE(1, layout, terms)                                                    \
@@ -399,7 +414,7 @@ TILE_INSTANCES(E4M3, 2)
 TILE_INSTANCES(BF16, 1)
 TILE_INSTANCES(BF16, 2)
 typedef void (*tile_function)(totals *, uint32_t, const uint8_t *, const uint8_t *,
-        const __m512 *, const uint8_t *const *, size_t, uint32_t);
+        const __m512 *, const uint8_t *const *, size_t, uint32_t, uint32_t);
 #define TILE_ROW(layout, terms)                                                        \
     {                                                                                  \
         tile_##layout##_##terms##_1, tile_##layout##_##terms##_2,                      \
@@ -462,34 +477,29 @@ static void buffered(const job *j, totals *total, uint32_t terms)
                             scale_of(j->type, j->panel[p + 1].scales, (k0 + c) / unit)};
                     run[nt - 1](total + i, p, w[p] + (size_t)c * 32,
                             w[p + 1] + (size_t)c * 32, scale, j->x + i,
-                            (size_t)(k0 + c) * 2 * terms, count / 4);
+                            (size_t)(k0 + c) * 2 * terms, count / 8,
+                            phases_of(j->type));
                 }
         }
     }
 }
 
-/* One switch for a type: how many tokens, how many panels at once. */
 ALWAYS void few(const job *j, totals *total, uint32_t type, uint32_t terms)
 {
-    if (j->n == 1 && j->n_panels > 2) {
-        fused(j, total, 0, 4, 1, type, terms);
-        return;
+    switch (j->n) {
+    case 1:
+        few_panels(j, total, 1, type, terms);
+        break;
+    case 2:
+        few_panels(j, total, 2, type, terms);
+        break;
+    case 3:
+        few_panels(j, total, 3, type, terms);
+        break;
+    default:
+        few_panels(j, total, 4, type, terms);
+        break;
     }
-    for (uint32_t p = 0; p < j->n_panels; p += 2)
-        switch (j->n) {
-        case 1:
-            fused(j, total, p, 2, 1, type, terms);
-            break;
-        case 2:
-            fused(j, total, p, 2, 2, type, terms);
-            break;
-        case 3:
-            fused(j, total, p, 2, 3, type, terms);
-            break;
-        default:
-            fused(j, total, p, 2, 4, type, terms);
-            break;
-        }
 }
 
 static void few_bf16_1(const job *j, totals *t)
@@ -560,7 +570,6 @@ ALWAYS void tile_f32(
                 x[i] = x_f32(j->x[i0 + i] + plane, k, form);
             for (uint32_t p = 0; p < 4; p++) {
                 const uint8_t *w = j->panel[p].data + (size_t)k * 64;
-                _mm_prefetch((const char *)w + 2048, _MM_HINT_T0);
                 for (uint32_t i = 0; i < nt; i++)
                     sum[p][i] = _mm512_fmadd_ps(_mm512_loadu_ps(w), x[i], sum[p][i]);
             }
@@ -584,79 +593,82 @@ ALWAYS void all_f32(const job *j, totals *total, uint32_t form)
 
 /* ---- integer products ---- */
 
-/* `columns` of np panels times nt tokens, totals in registers. */
-ALWAYS void tile_int8(const job *j, totals *total, uint32_t first, uint32_t i0,
-        uint32_t k0, uint32_t columns, uint32_t np, uint32_t nt, uint32_t type)
+/* `units` units of 32 columns (or one shorter one) of np panels times nt tokens; totals
+ * in registers. */
+ALWAYS void units_int8(const job *j, __m512 (*y)[TILE], uint32_t first, uint32_t i0,
+        uint32_t k, uint32_t units, uint32_t steps, uint32_t np, uint32_t nt,
+        uint32_t type)
 {
     const uint32_t shift = type == MOTE_K_I4 ? 1 : 0;
-    const size_t panel_bytes = (size_t)j->k_pad * MOTE_PANEL >> shift, ahead = 2048;
     const size_t plane = round64(j->k_pad);
     const __m512i flip = _mm512_set1_epi8((char)0x80), nibble = _mm512_set1_epi8(15);
-    __m512 y[4][TILE];
+    const uint8_t *x[TILE], *g[TILE], *w[2];
+    __m512i sum[4][2][TILE];
     for (uint32_t p = 0; p < np; p++)
-        for (uint32_t i = 0; i < nt; i++)
-            y[p][i] = _mm512_load_ps(total[i0 + i][first + p]);
-    for (uint32_t k = k0; k < k0 + columns; k += MOTE_ACT_GROUP) {
-        const uint32_t left = j->k_pad - k; /* 16 or at least 32 */
-        const uint32_t steps = (left < MOTE_ACT_GROUP ? left : MOTE_ACT_GROUP) / 8;
-        const size_t at = (size_t)k * MOTE_PANEL >> shift;
-        const uint8_t *w[4], *soon[4], *x[TILE], *g[TILE];
-        __m512i sum[4][TILE];
-        for (uint32_t i = 0; i < nt; i++) {
-            x[i] = j->x[i0 + i] + k;
-            g[i] = j->x[i0 + i] + plane + k / MOTE_ACT_GROUP * sizeof(int8_group);
+        w[p] = j->panel[first + p].data + ((size_t)k * MOTE_PANEL >> shift);
+    for (uint32_t i = 0; i < nt; i++) {
+        x[i] = j->x[i0 + i] + k;
+        g[i] = j->x[i0 + i] + plane + k / MOTE_ACT_GROUP * sizeof(int8_group);
+        for (uint32_t q = 0; q < units; q++) {
             int32_t start;
-            memcpy(&start, g[i] + (type == MOTE_K_I4 ? 4 : 8), sizeof start);
+            memcpy(&start, g[i] + q * sizeof(int8_group) + (type == MOTE_K_I4 ? 4 : 8),
+                    sizeof start);
             for (uint32_t p = 0; p < np; p++)
-                sum[p][i] = _mm512_set1_epi32(start);
+                sum[q][p][i] = _mm512_set1_epi32(start);
         }
-        for (uint32_t p = 0; p < np; p++) {
-            const panel_ref *ref = &j->panel[first + p];
-            w[p] = ref->data + at;
-            soon[p] = at + ahead < panel_bytes ? ref->data + at + ahead
-                                               : ref->next + (at + ahead - panel_bytes);
-        }
-        for (uint32_t s = 0; s < steps; s++) {
-            __m512i b[4][2];
+    }
+    for (uint32_t s = 0; s < steps; s++)
+        for (uint32_t q = 0; q < units; q++) {
+            const size_t at = (size_t)q * 4 + s;
+            __m512i b[2][2];
             for (uint32_t p = 0; p < np; p++) {
+                const uint8_t *from = w[p] + (at * 128 >> shift);
+                const __m512i v = _mm512_loadu_si512(from);
                 if (type == MOTE_K_I4) {
-                    const __m512i v = _mm512_loadu_si512(w[p] + 64 * s);
                     b[p][0] = _mm512_and_si512(v, nibble);
                     b[p][1] = _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble);
                 } else {
-                    b[p][0] =
-                            _mm512_xor_si512(_mm512_loadu_si512(w[p] + 128 * s), flip);
-                    b[p][1] = _mm512_xor_si512(
-                            _mm512_loadu_si512(w[p] + 128 * s + 64), flip);
-                }
-                if (nt == 1) {
-                    _mm_prefetch(
-                            (const char *)soon[p] + ((128u * s) >> shift), _MM_HINT_T0);
-                    if (!shift)
-                        _mm_prefetch(
-                                (const char *)soon[p] + 128u * s + 64, _MM_HINT_T0);
+                    b[p][0] = _mm512_xor_si512(v, flip);
+                    b[p][1] = _mm512_xor_si512(_mm512_loadu_si512(from + 64), flip);
                 }
             }
             for (uint32_t h = 0; h < 2; h++)
                 for (uint32_t i = 0; i < nt; i++) {
                     int32_t v;
-                    memcpy(&v, x[i] + 8 * s + 4 * h, sizeof v);
+                    memcpy(&v, x[i] + 8 * at + 4 * h, sizeof v);
                     const __m512i four = _mm512_set1_epi32(v);
                     for (uint32_t p = 0; p < np; p++)
-                        sum[p][i] = _mm512_dpbusd_epi32(sum[p][i], b[p][h], four);
+                        sum[q][p][i] = _mm512_dpbusd_epi32(sum[q][p][i], b[p][h], four);
                 }
         }
+    for (uint32_t q = 0; q < units; q++)
         for (uint32_t p = 0; p < np; p++) {
             const __m512 ws = scale_of(type, j->panel[first + p].scales,
-                    k / (type == MOTE_K_I4 ? MOTE_I4_GROUP : MOTE_I8_GROUP));
+                    type == MOTE_K_I4 ? k / MOTE_I4_GROUP + q
+                                      : (k + q * MOTE_ACT_GROUP) / MOTE_I8_GROUP);
             for (uint32_t i = 0; i < nt; i++) {
                 float by;
-                memcpy(&by, g[i], sizeof by);
-                y[p][i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[p][i]),
+                memcpy(&by, g[i] + q * sizeof(int8_group), sizeof by);
+                y[p][i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[q][p][i]),
                         _mm512_mul_ps(ws, _mm512_set1_ps(by)), y[p][i]);
             }
         }
-    }
+}
+
+ALWAYS void tile_int8(const job *j, totals *total, uint32_t first, uint32_t i0,
+        uint32_t k0, uint32_t columns, uint32_t np, uint32_t nt, uint32_t type)
+{
+    const uint32_t units = 1, end = k0 + columns;
+    __m512 y[2][TILE];
+    uint32_t k = k0;
+    for (uint32_t p = 0; p < np; p++)
+        for (uint32_t i = 0; i < nt; i++)
+            y[p][i] = _mm512_load_ps(total[i0 + i][first + p]);
+    for (; k + units * MOTE_ACT_GROUP <= end; k += units * MOTE_ACT_GROUP)
+        units_int8(j, y, first, i0, k, units, 4, np, nt, type);
+    for (; k < end; k += MOTE_ACT_GROUP)
+        units_int8(
+                j, y, first, i0, k, 1, end - k < MOTE_ACT_GROUP ? 2 : 4, np, nt, type);
     for (uint32_t p = 0; p < np; p++)
         for (uint32_t i = 0; i < nt; i++)
             _mm512_store_ps(total[i0 + i][first + p], y[p][i]);
@@ -664,8 +676,9 @@ ALWAYS void tile_int8(const job *j, totals *total, uint32_t first, uint32_t i0,
 
 ALWAYS void all_int8(const job *j, totals *total, uint32_t type)
 {
-    if (j->n == 1 && j->n_panels > 2) {
-        tile_int8(j, total, 0, 0, 0, j->k_pad, 4, 1, type);
+    if (j->n == 1) {
+        for (uint32_t p = 0; p < j->n_panels; p++)
+            tile_int8(j, total, p, 0, 0, j->k_pad, 1, 1, type);
         return;
     }
     /* 512 columns of two panels (16 KiB) stay in L1 for all tiles. */
