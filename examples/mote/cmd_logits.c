@@ -144,6 +144,7 @@ int cmd_logits(int argc, char **argv)
         o->kv_type = MOTE_KV_F32;
     if (!o->precision)
         o->precision = MOTE_PRECISION_EXACT;
-    o->draft = MOTE_DRAFT_OFF;
+    o->draft =
+            mtp ? MOTE_DRAFT_MTP : MOTE_DRAFT_OFF; /* only then the MTP cache is kept */
     return run(&args, o, list, (int)mtp, path);
 }

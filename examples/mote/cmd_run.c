@@ -118,6 +118,10 @@ static int run(run_args *a, uint32_t mtp)
     sampler = cli_sampler(&a->sampler, &info);
     const uint32_t flags = MOTE_ENCODE_BOS | (a->special ? MOTE_ENCODE_SPECIAL : 0);
     code = cli_encode(tokenizer, text.data, text.n, flags, &tokens, &n_tokens);
+    /* A prompt that spells BOS out has one already. */
+    if (code == CLI_OK && n_tokens > 1 && tokens[0] == tokens[1] &&
+            tokens[0] == mote_tokenizer_bos(tokenizer))
+        memmove(tokens, tokens + 1, --n_tokens * sizeof(*tokens));
     if (code == CLI_OK && a->schema)
         code = cli_open_schema(&schema, tokenizer, a->schema);
     if (code == CLI_OK)

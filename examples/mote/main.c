@@ -22,9 +22,11 @@ static const command commands[] = {
         {"logits", cmd_logits, "write the logits of every position to a file"},
         {"perplexity", cmd_perplexity, "how well a model predicts a text"},
         {"bench", cmd_bench, "speed, beside the limits of this machine"},
+#ifndef MOTE_CLI_NO_PACK
         {"pack", cmd_pack, "make one file of a checkpoint, or check one"},
         {"calibrate", cmd_calibrate,
                 "learn from a text which weights matter, for pack"},
+#endif
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -47,6 +49,8 @@ int cli_fail_with(const mote_error *err, const char *what)
         cli_progress_end();
         return CLI_INTERRUPTED;
     }
+    if (strstr(err->message, what)) /* it says so itself */
+        return cli_fail("%s", err->message);
     return cli_fail("%s: %s", what, err->message);
 }
 
@@ -127,7 +131,7 @@ static int dispatch(int argc, char **argv)
         fprintf(stderr, "mote: unknown command '%s' (see mote --help)\n", name);
         return CLI_USAGE;
     }
-    char *only_help[] = {"--help"};
+    char word[] = "--help", *only_help[] = {word};
     return help ? c->run(1, only_help) : c->run(argc - 2, argv + 2);
 }
 
