@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/json.h"
+#include "base/memory.h"
 #include "base/status.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Depth and number of values, without judging the grammar: that is the parser's work.
  * The parser is recursive, and an empty array costs it some forty times its three
  * bytes, so neither is left to the author of the file. */
-static mote_status scan(
-        const char *text, size_t size, const char *where, mote_error *err)
+static mote_status scan(uint32_t *n_out, const char *text, size_t size,
+        const char *where, mote_error *err)
 {
     uint32_t depth = 0, n_values = 1;
     int in_string = 0;
@@ -50,6 +52,24 @@ static mote_status scan(
             return mote__fail(err, MOTE_E_FORMAT, "%s: more than %u JSON values", where,
                     MOTE__JSON_VALUES_MAX);
     }
+    *n_out = n_values;
+    return MOTE_OK;
+}
+
+/* The parser crashes, or drops letters of a string without a word, when memory runs out
+ * below it (jansson 2.14). So ask for as much as it can need, generously, and give that
+ * back before it starts. */
+static mote_status probe_memory(
+        size_t size, uint32_t n_values, const char *where, mote_error *err)
+{
+    size_t need = mote__mul(n_values, 256);
+    if (need > SIZE_MAX / 2 - 4 * size)
+        return mote__fail_memory(err, need, where);
+    need += 4 * size + 65536;
+    char *volatile p = malloc(need); /* volatile: the pair is not optimised away */
+    if (!p)
+        return mote__fail_memory(err, need, where);
+    free(p);
     return MOTE_OK;
 }
 
@@ -61,14 +81,16 @@ mote_status mote__json_parse(
         return mote__fail(err, MOTE_E_FORMAT,
                 "%s: %zu bytes of JSON, at most %zu allowed", where, size,
                 MOTE__JSON_BYTES_MAX);
-    mote_status st = scan(text, size, where, err);
-    if (st < 0)
+    uint32_t n_values = 0;
+    mote_status st = scan(&n_values, text, size, where, err);
+    if (st < 0 || (st = probe_memory(size, n_values, where, err)) < 0)
         return st;
     json_error_t je;
     *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &je);
     if (*out)
         return MOTE_OK;
-    if (json_error_code(&je) == json_error_out_of_memory)
+    /* Where an allocation fails the parser stops without a word. */
+    if (!je.text[0] || json_error_code(&je) == json_error_out_of_memory)
         return mote__fail_memory(err, size, where);
     return mote__fail(err, MOTE_E_FORMAT, "%s: not valid JSON at line %d column %d: %s",
             where, je.line, je.column, je.text);
