@@ -20,10 +20,8 @@ mote_status mote__model_begin(
     if (o->isa) {
         uint32_t want = mote__kernels_flags(o->isa);
         if (want == UINT32_MAX)
-            return mote__fail(err, MOTE_E_INVALID,
-                    "option isa: expected scalar, avx2, avx512, avx512bf16, neon or "
-                    "neon_dot, found \"%.40s\"",
-                    o->isa);
+            return mote__fail(err, MOTE_E_UNSUPPORTED,
+                    "option isa: this build has no variant %.40s", o->isa);
         if (want & ~flags)
             return mote__fail(err, MOTE_E_UNSUPPORTED,
                     "option isa: this CPU cannot run %.40s", o->isa);
