@@ -167,14 +167,15 @@ mote_model *golden_model_of_isa(const char *path, const char *isa, uint32_t n_th
 }
 
 mote_session *golden_session(mote_model *model, uint32_t context_tokens,
-        uint32_t kv_type, uint32_t deterministic)
+        uint32_t kv_type, uint32_t draft, uint32_t deterministic)
 {
     mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
     o.context_tokens = context_tokens;
     o.kv_type = kv_type;
     o.deterministic = deterministic;
     o.keep_tokens = UINT32_MAX;
-    o.draft = MOTE_DRAFT_OFF;
+    o.draft = draft;
+    o.precision = MOTE_PRECISION_EXACT;
     mote_session *s = NULL;
     MUST(mote_session_open(&s, model, &o, err));
     return s;

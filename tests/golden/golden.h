@@ -44,7 +44,7 @@ void golden_compare(const char *what, const float *found, const float *expected,
 
 /* Whole file, or NULL when there is none. */
 void *golden_read_file(const char *path, size_t *size);
-/* Join, in a static buffer of the caller's choice among 4: for short-lived paths. */
+/* Formatted into one of four static buffers in turn: for paths used at once. */
 const char *golden_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Assert MOTE_OK, and print the message otherwise. */
@@ -59,11 +59,11 @@ const char *golden_path(const char *format, ...) __attribute__((format(printf, 1
         }                                                                              \
     } while (0)
 
-/* Open with the given variant (NULL: best) and threads; a session on it with an fp32
- * cache that keeps all logits. */
+/* Open with the given variant (NULL: best) and threads; a session on it of exact
+ * precision that keeps all logits. */
 mote_model *golden_model(const char *path, const char *isa, uint32_t n_threads);
 mote_session *golden_session(mote_model *model, uint32_t context_tokens,
-        uint32_t kv_type, uint32_t deterministic);
+        uint32_t kv_type, uint32_t draft, uint32_t deterministic);
 /* Logits of positions [0, n) into out[n][vocab_size]. */
 void golden_logits(mote_session *s, uint32_t n, float *out, size_t vocab_size);
 uint32_t golden_vocab(const mote_model *model);
