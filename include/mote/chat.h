@@ -48,17 +48,20 @@ MOTE_API const char *mote_chat_format_name(const mote_chat_format *format);
 
 /** Render messages as text, control tokens spelled out (for logs and tests).
  *  @param messages  JSON array of messages, @p n_bytes long, borrowed
+ *  @param flags     MOTE_CHAT_...; those that mean nothing to a format are passed over
  *  @param tools     JSON array of tool descriptions, or NULL and 0
  *  @param text      receives at most @p capacity bytes, not NUL-terminated
  *  @param length    receives the full length
- *  @return MOTE_OK; MOTE_E_FORMAT for JSON or messages the format cannot express.
+ *  @return MOTE_OK; MOTE_E_FORMAT for JSON or messages the format cannot express;
+ *          MOTE_E_UNSUPPORTED for tools where the format has no place for them.
  *  @since 0.1 */
 MOTE_API mote_status mote_chat_render_text(const mote_chat_format *format,
         const char *messages, size_t n_bytes, uint32_t flags, const char *tools,
         size_t tools_bytes, char *text, size_t capacity, size_t *length,
         mote_error *err);
 
-/** Render messages straight to tokens. Control-token text inside contents stays text.
+/** Render messages straight to tokens. Control-token text inside contents stays text
+ *  (only the think tags in an assistant's own content are its tags again).
  *  BOS is included where the format has it: do not add another.
  *  @param tokens    receives at most @p capacity ids
  *  @param n_tokens  receives the full count
