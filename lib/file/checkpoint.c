@@ -233,14 +233,16 @@ static mote_status check_index(
     return MOTE_OK;
 }
 
-static mote_status open_shards(mote__checkpoint *c, const char *dir, const char *index,
-        uint32_t mapping, mote_error *err)
+static mote_status open_shards(mote__checkpoint *c, const char *dir,
+        const char *index_path, uint32_t mapping, mote_error *err)
 {
+    mote__path_text shown;
+    const char *index = mote__path_shown(&shown, index_path);
     char *text = NULL;
     size_t size = 0, n = 0;
     const char **names = NULL;
     json_t *root = NULL;
-    mote_status st = mote__file_read_all(&text, &size, index, TEXT_MAX, err);
+    mote_status st = mote__file_read_all(&text, &size, index_path, TEXT_MAX, err);
     if (st < 0 || (st = mote__json_parse(&root, text, size, index, err)) < 0)
         goto out;
     json_t *map = json_object_get(root, "weight_map");
@@ -291,7 +293,8 @@ out:
 static mote_status open_single(mote__checkpoint *c, const char *path, uint32_t mapping,
         int take_texts, mote_error *err)
 {
-    if (!(c->parts[0].name = copy_string(path)))
+    mote__path_text shown;
+    if (!(c->parts[0].name = copy_string(mote__path_shown(&shown, path))))
         return mote__fail_memory(err, strlen(path) + 1, "path");
     mote_status st = mote__file_open(&c->parts[0].file, path, err);
     if (st < 0 || (st = add_part(c, 0, mapping, take_texts, err)) < 0)
@@ -302,6 +305,7 @@ static mote_status open_single(mote__checkpoint *c, const char *path, uint32_t m
 static mote_status open_directory(
         mote__checkpoint *c, const char *dir, uint32_t mapping, mote_error *err)
 {
+    mote__path_text shown;
     char *single = mote__path_join(dir, SINGLE), *index = mote__path_join(dir, INDEX);
     mote_status st;
     if (!single || !index)
@@ -309,7 +313,8 @@ static mote_status open_directory(
     else if ((st = read_texts(c, dir, err)) < 0)
         ;
     else if (!mote__checkpoint_text(c, "config.json", NULL))
-        st = mote__fail(err, MOTE_E_NOT_FOUND, "%s: there is no config.json", dir);
+        st = mote__fail(err, MOTE_E_NOT_FOUND, "%s: there is no config.json",
+                mote__path_shown(&shown, dir));
     else if (mote__path_kind(single) != MOTE__PATH_ABSENT)
         st = open_single(c, single, mapping, 0, err);
     else if (mote__path_kind(index) != MOTE__PATH_ABSENT)
@@ -348,13 +353,15 @@ mote_status mote__checkpoint_open(
         mote__checkpoint **out, const char *path, uint32_t mapping, mote_error *err)
 {
     mote__checkpoint *c = NULL;
+    mote__path_text shown;
     *out = NULL;
     mote_status st = check_mapping(mapping, err);
     if (st < 0)
         return st;
     enum mote__path_kind kind = mote__path_kind(path);
     if (kind == MOTE__PATH_ABSENT)
-        return mote__fail(err, MOTE_E_NOT_FOUND, "%s: no such file or directory", path);
+        return mote__fail(err, MOTE_E_NOT_FOUND, "%s: no such file or directory",
+                mote__path_shown(&shown, path));
     if ((st = create(&c, 1, err)) < 0)
         return finish(out, c, st, err);
     if (kind == MOTE__PATH_DIRECTORY)
@@ -368,10 +375,12 @@ mote_status mote__checkpoint_open_texts(
         mote__checkpoint **out, const char *path, mote_error *err)
 {
     mote__checkpoint *c = NULL;
+    mote__path_text shown;
     *out = NULL;
     enum mote__path_kind kind = mote__path_kind(path);
     if (kind == MOTE__PATH_ABSENT)
-        return mote__fail(err, MOTE_E_NOT_FOUND, "%s: no such file or directory", path);
+        return mote__fail(err, MOTE_E_NOT_FOUND, "%s: no such file or directory",
+                mote__path_shown(&shown, path));
     mote_status st = create(&c, kind == MOTE__PATH_DIRECTORY ? 0 : 1, err);
     if (st >= 0 && kind == MOTE__PATH_DIRECTORY)
         st = read_texts(c, path, err);

@@ -35,6 +35,18 @@ void mote__file_open_memory(mote__file *f, const void *data, size_t size)
     f->size = size;
 }
 
+const char *mote__path_shown(mote__path_text *t, const char *path)
+{
+    size_t n = strlen(path);
+    if (n < sizeof t->s)
+        memcpy(t->s, path, n + 1);
+    else {
+        memcpy(t->s, "...", 3);
+        memcpy(t->s + 3, path + n - (sizeof t->s - 4), sizeof t->s - 3);
+    }
+    return t->s;
+}
+
 #ifdef _WIN32
 
 static wchar_t *wide(const char *path)
@@ -70,9 +82,11 @@ static mote_status os_size(intptr_t handle, uint64_t *size, mote_error *err)
 
 static mote_status os_open(intptr_t *handle, const char *path, mote_error *err)
 {
+    mote__path_text shown;
     wchar_t *w = wide(path);
     if (!w)
-        return mote__fail(err, MOTE_E_NOT_FOUND, "%s: not a valid path", path);
+        return mote__fail(err, MOTE_E_NOT_FOUND, "%s: not a valid path",
+                mote__path_shown(&shown, path));
     HANDLE h = CreateFileW(w, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING,
             FILE_ATTRIBUTE_NORMAL, NULL);
     DWORD e = GetLastError();
@@ -82,7 +96,7 @@ static mote_status os_open(intptr_t *handle, const char *path, mote_error *err)
                 e == ERROR_FILE_NOT_FOUND || e == ERROR_PATH_NOT_FOUND
                         ? MOTE_E_NOT_FOUND
                         : MOTE_E_IO,
-                "%s: cannot open (error %lu)", path, e);
+                "%s: cannot open (error %lu)", mote__path_shown(&shown, path), e);
     *handle = (intptr_t)h;
     return MOTE_OK;
 }
@@ -211,9 +225,11 @@ static mote_status os_open(intptr_t *handle, const char *path, mote_error *err)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         int e = errno;
+        mote__path_text shown;
         return mote__fail(err,
                 e == ENOENT || e == ENOTDIR ? MOTE_E_NOT_FOUND : MOTE_E_IO,
-                "%s: cannot open: %s (errno %d)", path, reason(e), e);
+                "%s: cannot open: %s (errno %d)", mote__path_shown(&shown, path),
+                reason(e), e);
     }
     *handle = fd;
     return MOTE_OK;
@@ -278,8 +294,10 @@ mote_status mote__file_open(mote__file *f, const char *path, mote_error *err)
         return st;
     mote_error detail;
     if ((st = os_size(f->handle, &f->size, &detail)) < 0) {
+        mote__path_text shown;
         mote__file_close(f);
-        return mote__fail(err, st, "%s: %s", path, detail.message);
+        return mote__fail(
+                err, st, "%s: %s", mote__path_shown(&shown, path), detail.message);
     }
     return MOTE_OK;
 }
@@ -391,23 +409,25 @@ mote_status mote__file_read_all(
     mote__file f;
     char *text = NULL;
     mote_error detail;
+    mote__path_text shown;
+    mote__path_shown(&shown, path);
     *out = NULL;
     *size = 0;
     mote_status st = mote__file_open(&f, path, err);
     if (st < 0)
         return st;
     if (f.size > limit) {
-        st = mote__fail(err, MOTE_E_FORMAT, "%s: %llu bytes, at most %zu allowed", path,
-                (unsigned long long)f.size, limit);
+        st = mote__fail(err, MOTE_E_FORMAT, "%s: %llu bytes, at most %zu allowed",
+                shown.s, (unsigned long long)f.size, limit);
         goto out;
     }
     text = malloc((size_t)f.size + 1);
     if (!text) {
-        st = mote__fail_memory(err, (size_t)f.size + 1, path);
+        st = mote__fail_memory(err, (size_t)f.size + 1, shown.s);
         goto out;
     }
     if ((st = mote__file_read(&f, 0, (size_t)f.size, text, &detail)) < 0) {
-        st = mote__fail(err, st, "%s: %s", path, detail.message);
+        st = mote__fail(err, st, "%s: %s", shown.s, detail.message);
         goto out;
     }
     text[f.size] = '\0';

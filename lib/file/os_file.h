@@ -35,6 +35,12 @@ enum mote__path_kind {
     MOTE__PATH_OTHER /* a device, a pipe, or something we may not look at */
 };
 enum mote__path_kind mote__path_kind(const char *path);
+/* A path for messages: its last part where the whole would leave no room for the
+ * reason. */
+typedef struct mote__path_text {
+    char s[204];
+} mote__path_text;
+const char *mote__path_shown(mote__path_text *t, const char *path);
 /* "dir/name", from malloc; NULL when there is no memory. */
 char *mote__path_join(const char *dir, const char *name);
 /* A whole file of at most `limit` bytes, NUL-terminated, from malloc. */

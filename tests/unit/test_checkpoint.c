@@ -12,6 +12,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -490,6 +491,83 @@ static void test_no_descriptor_leaks(void **state)
     assert_int_equal(before, after);
 }
 
+/* A long path leaves room for the reason. */
+static void test_long_paths(void **state)
+{
+    (void)state;
+    char path[1024], part[200];
+    memset(part, 'd', sizeof part);
+    part[0] = '/';
+    part[199] = '\0';
+    snprintf(path, sizeof path, "%s", dir);
+    for (int i = 0; i < 3; i++) {
+        strcat(path, part);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    refuse_path(path, MOTE_E_NOT_FOUND, "ddd: there is no config.json");
+    strcat(path, part);
+    refuse_path(path, MOTE_E_NOT_FOUND, "ddd: no such file or directory");
+    for (int i = 0; i < 3; i++) {
+        *strrchr(path, '/') = '\0';
+        assert_int_equal(rmdir(path), 0);
+    }
+}
+
+/* Running out of descriptors in the middle is an error like any other. */
+static void test_too_many_files(void **state)
+{
+    (void)state;
+    put_shards();
+    put_index("{\"c\":\"two.safetensors\",\"a\":\"one.safetensors\"}");
+    struct rlimit before, low;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = dup(0);
+    close(next);
+    low = before;
+    low.rlim_cur = (rlim_t)next + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    mote__checkpoint *c;
+    mote_error err;
+    mote_status st = mote__checkpoint_open(&c, dir, MOTE_MAP_AUTO, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(st, MOTE_E_IO);
+    assert_null(c);
+    assert_non_null(
+            strstr(err.message, "two.safetensors: cannot open: too many open files"));
+    mote__checkpoint_close(accept_path(dir, MOTE_MAP_AUTO));
+}
+
+/* Offsets beyond 4 GiB, in a file that occupies a few blocks. */
+static void test_large_file(void **state)
+{
+    (void)state;
+    const char *header =
+            "{\"__metadata__\":{\"config.json\":\"{}\"},"
+            "\"a\":{\"dtype\":\"BF16\",\"shape\":[50000,50000],"
+            "\"data_offsets\":[0,5000000000]}," U8("b", 4, 5000000000, 5000000004) "}";
+    put_tensors("large.safetensors", header, 0);
+    FILE *f = fopen(in_dir("large.safetensors"), "r+b");
+    assert_non_null(f);
+    if (fseeko(f, (off_t)(8 + strlen(header) + 5000000000), SEEK_SET) != 0 ||
+            fwrite("last", 1, 4, f) != 4 || fclose(f) != 0) {
+        print_message("no file of 5 GB here\n");
+        skip();
+    }
+    for (uint32_t mapping = 0; mapping < 3; mapping++) {
+        mote__checkpoint *c = accept_path(in_dir("large.safetensors"), mapping);
+        char b[5] = "";
+        mote_error err;
+        const mote__tensor *t = mote__checkpoint_find(c, "b");
+        assert_true(t->offset == 8 + strlen(header) + 5000000000);
+        assert_int_equal(mote__checkpoint_read(c, t, 0, 4, b, &err), MOTE_OK);
+        assert_string_equal(b, "last");
+        t = mote__checkpoint_find(c, "a");
+        assert_int_equal(mote__checkpoint_read(c, t, 4999999999, 1, b, &err), MOTE_OK);
+        assert_int_equal(b[0], 0);
+        mote__checkpoint_close(c);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -506,6 +584,9 @@ int main(void)
             T(test_index_paths),
             T(test_index_text),
             T(test_no_descriptor_leaks),
+            T(test_long_paths),
+            T(test_too_many_files),
+            T(test_large_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
