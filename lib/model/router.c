@@ -37,6 +37,19 @@ static float group_score(const float *s, uint32_t n, int two)
     return two && n > 1 ? first + second : first;
 }
 
+/* The lowest index that is not among the first n of `ids`. Reached only with NaN
+ * weights, when any choice will do: the logits will be NaN and are reported as such. */
+static uint32_t not_among(const uint32_t *ids, uint32_t n)
+{
+    for (uint32_t i = 0;; i++) {
+        uint32_t j = 0;
+        while (j < n && ids[j] != i)
+            j++;
+        if (j == n)
+            return i;
+    }
+}
+
 /* Indices of the k largest, descending, ties to the lower index. Chosen entries of `s`
  * become NaN, which compares as taken. */
 static void top_k(float *s, uint32_t n, uint32_t k, uint32_t *out)
@@ -46,11 +59,8 @@ static void top_k(float *s, uint32_t n, uint32_t k, uint32_t *out)
         for (uint32_t i = 0; i < n; i++)
             if (!isnan(s[i]) && (best == UINT32_MAX || s[i] > s[best]))
                 best = i;
-        if (best == UINT32_MAX) {
-            /* Only NaN is left (NaN weights): any choice; the logits will be NaN and
-             * are reported as such. Distinct ids keep later code in bounds. */
-            best = j;
-        }
+        if (best == UINT32_MAX) /* only NaN is left */
+            best = not_among(out, j);
         out[j] = best;
         s[best] = NAN;
     }
