@@ -4,8 +4,10 @@
 
 #include "api/options.h"
 #include "base/status.h"
+#include "model/packing.h"
 #include "text/tokenizer.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static mote_status open_tokenizer(
@@ -19,6 +21,51 @@ static mote_status open_tokenizer(
     t.chat_template =
             mote__checkpoint_text(ck, "chat_template.jinja", &t.chat_template_size);
     return mote__tokenizer_open_texts(&m->tokenizer, &m->memory, &t, err);
+}
+
+static mote_status pack_tokenizer(mote_model *m, mote_error *err)
+{
+    const mote__pack_file *p = m->backing;
+    uint8_t *tokenizer = NULL, *config = NULL, *template = NULL;
+    mote__tokenizer_texts t = {0};
+    mote_status st = mote__pack_read(
+            p, MOTE__PACK_TOKENIZER, &tokenizer, &t.tokenizer_size, err);
+    if (st >= 0)
+        st = mote__pack_read(
+                p, MOTE__PACK_TOKENIZER_CONFIG, &config, &t.config_size, err);
+    if (st >= 0)
+        st = mote__pack_read(
+                p, MOTE__PACK_CHAT_TEMPLATE, &template, &t.chat_template_size, err);
+    t.tokenizer = (const char *)tokenizer;
+    t.config = (const char *)config;
+    t.chat_template = (const char *)template;
+    if (st >= 0 && tokenizer)
+        st = mote__tokenizer_open_texts(&m->tokenizer, &m->memory, &t, err);
+    free(tokenizer);
+    free(config);
+    free(template);
+    return st;
+}
+
+/* Takes file over. */
+static mote_status open_pack(mote_model **out, mote__file *file,
+        const mote_model_options *o, mote_error *err)
+{
+    mote_model *m = NULL;
+    mote_status st = mote__model_begin(&m, o, err);
+    if (st < 0) {
+        mote__file_close(file);
+        return st;
+    }
+    st = mote__pack_load(m, file, o, err);
+    if (st >= 0)
+        st = pack_tokenizer(m, err);
+    if (st < 0) {
+        mote__model_close(m);
+        return st;
+    }
+    *out = m;
+    return MOTE_OK;
 }
 
 /* Takes ck over. */
@@ -60,6 +107,14 @@ mote_status mote_model_open(mote_model **out, const char *path,
     mote_model_options o;
     mote__checkpoint *ck = NULL;
     mote_status st = begin(out, path != NULL, options, &o, err);
+    if (st >= 0 && mote__path_kind(path) == MOTE__PATH_FILE) {
+        mote__file file;
+        st = mote__file_open(&file, path, err);
+        if (st >= 0 && mote__pack_is(&file))
+            return open_pack(out, &file, &o, err);
+        if (st >= 0)
+            mote__file_close(&file);
+    }
     if (st >= 0)
         st = mote__checkpoint_open(&ck, path, o.mapping, err);
     return st < 0 ? st : open_checkpoint(out, ck, &o, err);
@@ -71,6 +126,14 @@ mote_status mote_model_open_fd(mote_model **out, int32_t fd, uint64_t offset,
     mote_model_options o;
     mote__checkpoint *ck = NULL;
     mote_status st = begin(out, fd >= 0, options, &o, err);
+    if (st >= 0) {
+        mote__file file;
+        st = mote__file_open_fd(&file, fd, offset, length, err);
+        if (st >= 0 && mote__pack_is(&file))
+            return open_pack(out, &file, &o, err);
+        if (st >= 0)
+            mote__file_close(&file);
+    }
     if (st >= 0)
         st = mote__checkpoint_open_fd(&ck, fd, offset, length, o.mapping, err);
     return st < 0 ? st : open_checkpoint(out, ck, &o, err);
@@ -82,6 +145,12 @@ mote_status mote_model_open_memory(mote_model **out, const void *data, size_t si
     mote_model_options o;
     mote__checkpoint *ck = NULL;
     mote_status st = begin(out, data != NULL, options, &o, err);
+    if (st >= 0) {
+        mote__file file;
+        mote__file_open_memory(&file, data, size);
+        if (mote__pack_is(&file))
+            return open_pack(out, &file, &o, err);
+    }
     if (st >= 0)
         st = mote__checkpoint_open_memory(&ck, data, size, err);
     return st < 0 ? st : open_checkpoint(out, ck, &o, err);
@@ -143,23 +212,54 @@ mote_status mote_model_plan(const char *path, const mote_model_options *options,
     mote__config c;
     mote__layout l = {0};
     uint32_t modules = 0;
-    st = mote__checkpoint_open(&ck, path, o.mapping, err);
-    if (st < 0)
-        return st;
-    st = mote__model_configure(&c, &l, &modules, ck, o.mtp, err);
+    float temperature = 0, top_p = 0;
+    uint8_t *owned = NULL;
+    const char *generation = NULL;
+    size_t size = 0;
+    mote__pack_file pack = {0};
+    mote__file_init(&pack.file);
+    int is_pack = 0;
+    if (mote__path_kind(path) == MOTE__PATH_FILE) {
+        mote__file file;
+        st = mote__file_open(&file, path, err);
+        if (st < 0)
+            return st;
+        is_pack = mote__pack_is(&file);
+        if (is_pack)
+            st = mote__pack_file_open(&pack, &file, err);
+        else
+            mote__file_close(&file);
+    }
+    if (st >= 0 && is_pack) {
+        st = mote__pack_describe(&pack, &c, &l, o.mtp, err);
+        modules = c.num_nextn_predict_layers;
+        if (st >= 0)
+            st = mote__pack_read(&pack, MOTE__PACK_GENERATION, &owned, &size, err);
+        generation = (const char *)owned;
+    } else if (st >= 0) {
+        st = mote__checkpoint_open(&ck, path, o.mapping, err);
+        if (st >= 0)
+            st = mote__model_configure(&c, &l, &modules, ck, o.mtp, err);
+        if (st >= 0)
+            generation = mote__checkpoint_text(ck, "generation_config.json", &size);
+    }
+    if (st >= 0 && generation)
+        st = mote__generation_config_parse(&temperature, &top_p, generation, size, err);
     if (st >= 0) {
         mote_model_info full = {.struct_size = sizeof full};
         mote__model_describe(&full, &c, &l);
         full.num_nextn_predict_layers = modules;
-        size_t size;
-        const char *text = mote__checkpoint_text(ck, "generation_config.json", &size);
-        if (text)
-            st = mote__generation_config_parse(
-                    &full.default_temperature, &full.default_top_p, text, size, err);
-        if (st >= 0)
-            st = give(info, info->struct_size, &full, sizeof full, "mote_model_info",
-                    err);
+        full.default_temperature = temperature;
+        full.default_top_p = top_p;
+        if (is_pack && !(pack.flags & MOTE__PACK_COMPRESSED) &&
+                o.mapping != MOTE_MAP_OFF) {
+            full.bytes_mapped = pack.file.size;
+            full.bytes_allocated = 0;
+        }
+        st = give(info, info->struct_size, &full, sizeof full, "mote_model_info", err);
     }
+    free(owned);
+    mote__pack_file_close(&pack);
     mote__layout_free(&l);
     mote__checkpoint_close(ck);
     return st;

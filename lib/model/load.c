@@ -115,7 +115,7 @@ static mote_status load_rows(uint8_t *data, const mote__slot *s,
         uint32_t n =
                 s->n_rows - row < MOTE_PANEL ? (uint32_t)(s->n_rows - row) : MOTE_PANEL;
         size_t count = (size_t)n * s->n_cols, at = (size_t)row * s->n_cols;
-        mote_status st = read_rows(s, ck, row, n, raw, err);
+        mote_status st = read_rows(s, ck, s->row0 + row, n, raw, err);
         if (st < 0)
             return st;
         if (s->form == MOTE__FORM_ROWS_BF16)

@@ -101,7 +101,7 @@ static uint64_t fingerprint(const mote_model *m)
 mote_status mote__model_bind(mote_model *m, mote_error *err)
 {
     mote_status st = mote__net_bind(&m->net, &m->layout, m->arena, &m->memory, err);
-    if (st >= 0)
+    if (st >= 0 && !m->fingerprint)
         m->fingerprint = fingerprint(m);
     return st;
 }

@@ -21,7 +21,7 @@ struct mote_model {
     mote_tokenizer *tokenizer; /* or NULL */
     float default_temperature, default_top_p;
     uint32_t mtp_modules; /* in the checkpoint */
-    uint64_t fingerprint;
+    uint64_t fingerprint; /* set before binding: kept */
     mote_log_fn log;
     void *log_user;
     uint8_t *probe; /* buffer of the bandwidth measurement */

@@ -208,7 +208,9 @@ mote__pass mote__session_pass(const mote_session *s, uint32_t n)
             .n = n,
             .kv_type = s->kv.type,
             .form = fast ? MOTE_K_ACT_BF16 : MOTE_K_ACT_EXACT,
-            .form_int = fast ? MOTE_K_ACT_INT8 : MOTE_K_ACT_EXACT};
+            .form_int = fast ? MOTE_K_ACT_INT8 : MOTE_K_ACT_EXACT,
+            .observe = s->observe,
+            .observe_user = s->observe_user};
 }
 
 /* One pass over tokens[n_eval, n_eval + n). */

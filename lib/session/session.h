@@ -73,6 +73,8 @@ struct mote_session {
     atomic_int cancel;
     mote_session_stats stats;
     uint64_t fixed_bytes;
+    mote__observe_fn observe; /* while calibrating */
+    void *observe_user;
     mote__taps *taps;       /* while a tap is taken */
     float force_acceptance; /* measurements only; negative: off */
 };

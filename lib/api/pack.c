@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* mote/pack.h */
+#include "mote/pack.h"
+
+#include "api/options.h"
+#include "base/status.h"
+#include "model/importance.h"
+#include "model/packing.h"
+#include "session/session.h"
+
+#include <stdlib.h>
+
+mote_status mote_pack_write(const char *checkpoint, const char *path,
+        const mote_pack_options *options, mote_error *err)
+{
+    mote_pack_options o;
+    mote__checkpoint *ck = NULL;
+    if (!checkpoint || !path)
+        return mote__fail(err, MOTE_E_INVALID, "expected a checkpoint and a path");
+    mote_status st = mote__options_take(MOTE_OPTIONS_PACK, &o, options, err);
+    if (st >= 0)
+        st = mote__checkpoint_open(&ck, checkpoint, MOTE_MAP_AUTO, err);
+    if (st >= 0)
+        st = mote__pack_checkpoint(ck, path, &o, err);
+    mote__checkpoint_close(ck);
+    return st;
+}
+
+mote_status mote_pack_verify(const char *path, mote_progress_fn progress,
+        void *progress_user, mote_error *err)
+{
+    mote__file file;
+    mote__pack_file p;
+    if (!path)
+        return mote__fail(err, MOTE_E_INVALID, "expected a path");
+    mote_status st = mote__file_open(&file, path, err);
+    if (st >= 0)
+        st = mote__pack_file_open(&p, &file, err);
+    if (st < 0)
+        return st;
+    st = mote__pack_verify(&p, progress, progress_user, err);
+    mote__pack_file_close(&p);
+    return st;
+}
+
+/* Passes over the text in pieces of this many tokens, each from an empty context. */
+enum { CALIBRATE_TOKENS = 512 };
+
+static mote_status observe_tokens(mote_session *s, mote__importance *im,
+        const int32_t *ids, size_t n, mote_error *err)
+{
+    mote_session_reset(s);
+    s->observe = mote__importance_observe;
+    s->observe_user = im;
+    mote_status st = mote_session_eval(s, ids, n, err);
+    /* the MTP module sees its own inputs */
+    if (st >= 0 && s->model->net.mtp && n > 1)
+        st = mote__session_mtp_catch_up(s, (uint32_t)n - 1, err);
+    s->observe = NULL;
+    return st;
+}
+
+mote_status mote_pack_calibrate(const char *checkpoint, const char *text,
+        size_t n_bytes, const char *path, mote_progress_fn progress,
+        void *progress_user, mote_error *err)
+{
+    if (!checkpoint || !text || !path)
+        return mote__fail(
+                err, MOTE_E_INVALID, "expected a checkpoint, text and a path");
+    mote_model *m = NULL;
+    mote_session *s = NULL;
+    mote__importance *im = NULL;
+    int32_t *ids = NULL;
+    size_t n = 0;
+    mote_session_options so = MOTE_SESSION_OPTIONS_INIT;
+    mote_status st = mote_model_open(&m, checkpoint, NULL, err);
+    if (st < 0)
+        return st;
+    so.context_tokens = m->net.config.max_position_embeddings < CALIBRATE_TOKENS
+                                ? m->net.config.max_position_embeddings
+                                : CALIBRATE_TOKENS;
+    st = mote_session_open(&s, m, &so, err);
+    if (st >= 0)
+        st = mote__importance_open(&im, &m->layout, err);
+    if (st >= 0 && !m->tokenizer)
+        st = mote__fail(err, MOTE_E_UNSUPPORTED, "the checkpoint has no tokenizer");
+    if (st >= 0)
+        st = mote_tokenizer_encode(m->tokenizer, text, n_bytes, 0, NULL, 0, &n, err);
+    if (st >= 0 && n == 0)
+        st = mote__fail(err, MOTE_E_INVALID, "the calibration text is empty");
+    if (st >= 0) {
+        ids = malloc(n * sizeof *ids);
+        st = ids ? mote_tokenizer_encode(
+                           m->tokenizer, text, n_bytes, 0, ids, n, &n, err)
+                 : mote__fail_memory(err, n * sizeof *ids, "tokens");
+    }
+    for (size_t at = 0; st >= 0 && at < n; at += so.context_tokens) {
+        if (progress && progress(progress_user, "calibrate", at, n))
+            st = mote__fail(err, MOTE_E_CANCELLED, "calibrating was cancelled");
+        else
+            st = observe_tokens(s, im, ids + at,
+                    n - at < so.context_tokens ? n - at : so.context_tokens, err);
+    }
+    if (st >= 0)
+        st = mote__importance_save(im, path, err);
+    free(ids);
+    mote__importance_close(im);
+    mote_session_close(s);
+    mote_model_close(m);
+    return st;
+}

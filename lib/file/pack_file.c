@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+#include "file/pack_file.h"
+
+#include "base/hash.h"
+#include "base/status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VERSION = 1, ENTRIES_AT = 40, ENTRY = 32, HASH_AT = MOTE__PACK_HEADER - 8 };
+static const char magic[8] = {'M', 'O', 'T', 'E', 'P', 'A', 'C', 'K'};
+static const uint64_t SMALL_MAX = (uint64_t)512 << 20;
+
+static void put32(uint8_t *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static void put64(uint8_t *p, uint64_t v)
+{
+    put32(p, (uint32_t)v);
+    put32(p + 4, (uint32_t)(v >> 32));
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static uint64_t get64(const uint8_t *p)
+{
+    return get32(p) | (uint64_t)get32(p + 4) << 32;
+}
+
+int mote__pack_is(const mote__file *f)
+{
+    char start[8];
+    return f->size >= sizeof start &&
+           mote__file_read(f, 0, sizeof start, start, NULL) >= 0 &&
+           memcmp(start, magic, sizeof magic) == 0;
+}
+
+static mote_status check(mote__pack_file *p, const uint8_t *h, mote_error *err)
+{
+    if (memcmp(h, magic, sizeof magic) != 0)
+        return mote__fail(err, MOTE_E_FORMAT, "this is not a mote pack");
+    if (get32(h + 8) > VERSION)
+        return mote__fail(err, MOTE_E_MISMATCH,
+                "pack version: expected at most %d, found %u; a newer library reads it",
+                VERSION, get32(h + 8));
+    if (get64(h + HASH_AT) != mote__hash_of(h, HASH_AT))
+        return mote__fail(
+                err, MOTE_E_FORMAT, "the pack's header does not match its checksum");
+    if (get64(h + 16) != p->file.size)
+        return mote__fail(err, MOTE_E_FORMAT,
+                "the pack should have %llu bytes, the file has %llu",
+                (unsigned long long)get64(h + 16), (unsigned long long)p->file.size);
+    p->flags = get32(h + 24);
+    p->n_sections = get32(h + 28);
+    if (get32(h + 8) == 0 || get32(h + 12) != MOTE__PACK_HEADER ||
+            p->n_sections > MOTE__PACK_SECTIONS_MAX ||
+            p->flags & ~MOTE__PACK_COMPRESSED)
+        return mote__fail(
+                err, MOTE_E_FORMAT, "the pack's header has impossible values");
+    uint64_t at = MOTE__PACK_HEADER;
+    for (uint32_t i = 0; i < p->n_sections; i++) {
+        const uint8_t *e = h + ENTRIES_AT + (size_t)i * ENTRY;
+        mote__pack_section *s = &p->sections[i];
+        *s = (mote__pack_section){
+                get32(e), get32(e + 4), get64(e + 8), get64(e + 16), get64(e + 24)};
+        if (s->offset < at || s->offset % 64 != 0 || s->offset > p->file.size ||
+                s->n_bytes > p->file.size - s->offset)
+            return mote__fail(err, MOTE_E_FORMAT,
+                    "section %u of the pack does not lie inside the file", i);
+        for (uint32_t j = 0; j < i; j++)
+            if (p->sections[j].kind == s->kind)
+                return mote__fail(
+                        err, MOTE_E_FORMAT, "section %u of the pack repeats a kind", i);
+        at = s->offset + s->n_bytes;
+    }
+    return MOTE_OK;
+}
+
+mote_status mote__pack_file_open(mote__pack_file *p, mote__file *file, mote_error *err)
+{
+    memset(p, 0, sizeof *p);
+    p->file = *file;
+    mote__file_init(file);
+    uint8_t *h = malloc(MOTE__PACK_HEADER);
+    mote_status st = MOTE_OK;
+    if (!h)
+        st = mote__fail_memory(err, MOTE__PACK_HEADER, "the pack's header");
+    else if (p->file.size < MOTE__PACK_HEADER)
+        st = mote__fail(err, MOTE_E_FORMAT,
+                "the pack ends in its header: expected %d bytes, found %llu",
+                MOTE__PACK_HEADER, (unsigned long long)p->file.size);
+    else
+        st = mote__file_read(&p->file, 0, MOTE__PACK_HEADER, h, err);
+    if (st >= 0)
+        st = check(p, h, err);
+    free(h);
+    if (st < 0)
+        mote__pack_file_close(p);
+    return st;
+}
+
+void mote__pack_file_close(mote__pack_file *p)
+{
+    mote__file_close(&p->file);
+    p->n_sections = 0;
+}
+
+const mote__pack_section *mote__pack_find(const mote__pack_file *p, uint32_t kind)
+{
+    for (uint32_t i = 0; i < p->n_sections; i++)
+        if (p->sections[i].kind == kind)
+            return &p->sections[i];
+    return NULL;
+}
+
+mote_status mote__pack_read(const mote__pack_file *p, uint32_t kind, uint8_t **out,
+        size_t *size, mote_error *err)
+{
+    const mote__pack_section *s = mote__pack_find(p, kind);
+    *out = NULL;
+    *size = 0;
+    if (!s)
+        return MOTE_OK;
+    if (s->n_bytes > SMALL_MAX)
+        return mote__fail(err, MOTE_E_FORMAT,
+                "section kind %u of the pack: expected at most %llu bytes, found %llu",
+                kind, (unsigned long long)SMALL_MAX, (unsigned long long)s->n_bytes);
+    uint8_t *data = malloc((size_t)s->n_bytes + 1);
+    if (!data)
+        return mote__fail_memory(err, (size_t)s->n_bytes, "a section of the pack");
+    mote_status st =
+            mote__file_read(&p->file, s->offset, (size_t)s->n_bytes, data, err);
+    if (st >= 0 && mote__hash_of(data, (size_t)s->n_bytes) != s->hash)
+        st = mote__fail(err, MOTE_E_FORMAT,
+                "section kind %u of the pack does not match its checksum", kind);
+    if (st < 0) {
+        free(data);
+        return st;
+    }
+    data[s->n_bytes] = 0;
+    *out = data;
+    *size = (size_t)s->n_bytes;
+    return MOTE_OK;
+}
+
+struct mote__pack_writer {
+    FILE *file;
+    char *path, *temporary;
+    uint64_t at; /* in the file */
+    uint32_t flags, n_sections;
+    mote__pack_section sections[MOTE__PACK_SECTIONS_MAX];
+    mote__hash hash;
+};
+
+static mote_status pad(mote__pack_writer *w, uint64_t align, mote_error *err)
+{
+    static const uint8_t zeros[4096];
+    uint64_t n = (align - w->at % align) % align;
+    if (n && fwrite(zeros, 1, (size_t)n, w->file) != n)
+        return mote__fail(err, MOTE_E_IO, "%.400s could not be written", w->temporary);
+    w->at += n;
+    return MOTE_OK;
+}
+
+mote_status mote__pack_writer_open(
+        mote__pack_writer **out, const char *path, uint32_t flags, mote_error *err)
+{
+    *out = NULL;
+    mote__pack_writer *w = calloc(1, sizeof *w);
+    size_t n = strlen(path);
+    if (w) {
+        w->path = malloc(n + 1);
+        w->temporary = malloc(n + 6);
+    }
+    if (!w || !w->path || !w->temporary) {
+        mote__pack_writer_close(w);
+        return mote__fail_memory(err, n, "a file name");
+    }
+    memcpy(w->path, path, n + 1);
+    snprintf(w->temporary, n + 6, "%s.part", path);
+    w->flags = flags;
+    w->file = fopen(w->temporary, "wb");
+    if (!w->file) {
+        mote_status st =
+                mote__fail(err, MOTE_E_IO, "%.400s cannot be created", w->temporary);
+        mote__pack_writer_close(w);
+        return st;
+    }
+    mote_status st = MOTE_OK;
+    static const uint8_t zeros[MOTE__PACK_HEADER];
+    if (fwrite(zeros, 1, sizeof zeros, w->file) != sizeof zeros)
+        st = mote__fail(err, MOTE_E_IO, "%.400s could not be written", w->temporary);
+    w->at = sizeof zeros;
+    if (st < 0) {
+        mote__pack_writer_close(w);
+        return st;
+    }
+    *out = w;
+    return MOTE_OK;
+}
+
+/* The weights carry a checksum per unit: hashing them again as a section would make
+ * every open or verify read them twice. */
+static void end_section(mote__pack_writer *w)
+{
+    if (!w->n_sections)
+        return;
+    mote__pack_section *s = &w->sections[w->n_sections - 1];
+    s->n_bytes = w->at - s->offset;
+    s->hash = s->kind == MOTE__PACK_WEIGHTS ? 0 : mote__hash_end(&w->hash);
+}
+
+mote_status mote__pack_writer_section(
+        mote__pack_writer *w, uint32_t kind, int page, mote_error *err)
+{
+    if (w->n_sections == MOTE__PACK_SECTIONS_MAX)
+        return mote__fail(err, MOTE_E_INVALID, "too many sections for one pack");
+    end_section(w);
+    mote_status st = pad(w, page ? MOTE__PACK_PAGE : 64, err);
+    if (st < 0)
+        return st;
+    w->sections[w->n_sections++] = (mote__pack_section){.kind = kind, .offset = w->at};
+    mote__hash_begin(&w->hash, 0);
+    return MOTE_OK;
+}
+
+mote_status mote__pack_writer_put(
+        mote__pack_writer *w, const void *data, size_t n, mote_error *err)
+{
+    if (n && fwrite(data, 1, n, w->file) != n)
+        return mote__fail(err, MOTE_E_IO, "%.400s could not be written", w->temporary);
+    if (w->sections[w->n_sections - 1].kind != MOTE__PACK_WEIGHTS)
+        mote__hash_add(&w->hash, data, n);
+    w->at += n;
+    return MOTE_OK;
+}
+
+uint64_t mote__pack_writer_at(const mote__pack_writer *w)
+{
+    return w->at - w->sections[w->n_sections - 1].offset;
+}
+
+mote_status mote__pack_writer_finish(mote__pack_writer *w, mote_error *err)
+{
+    end_section(w);
+    uint8_t h[MOTE__PACK_HEADER] = {0};
+    memcpy(h, magic, sizeof magic);
+    put32(h + 8, VERSION);
+    put32(h + 12, MOTE__PACK_HEADER);
+    put64(h + 16, w->at);
+    put32(h + 24, w->flags);
+    put32(h + 28, w->n_sections);
+    for (uint32_t i = 0; i < w->n_sections; i++) {
+        uint8_t *e = h + ENTRIES_AT + (size_t)i * ENTRY;
+        const mote__pack_section *s = &w->sections[i];
+        put32(e, s->kind);
+        put32(e + 4, s->flags);
+        put64(e + 8, s->offset);
+        put64(e + 16, s->n_bytes);
+        put64(e + 24, s->hash);
+    }
+    put64(h + HASH_AT, mote__hash_of(h, HASH_AT));
+    int bad = fseek(w->file, 0, SEEK_SET) != 0 ||
+              fwrite(h, 1, sizeof h, w->file) != sizeof h;
+    bad |= fclose(w->file) != 0;
+    w->file = NULL;
+    if (bad || rename(w->temporary, w->path) != 0) {
+        remove(w->temporary);
+        return mote__fail(err, MOTE_E_IO, "%.400s could not be written", w->path);
+    }
+    return MOTE_OK;
+}
+
+void mote__pack_writer_close(mote__pack_writer *w)
+{
+    if (!w)
+        return;
+    if (w->file) {
+        fclose(w->file);
+        remove(w->temporary);
+    }
+    free(w->path);
+    free(w->temporary);
+    free(w);
+}
