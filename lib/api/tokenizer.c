@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* mote/tokenizer.h: arguments are checked here, the work is done in lib/text. */
 #include "base/status.h"
+#include "file/os_file.h"
 #include "text/tokenizer_parts.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,109 +11,66 @@
 
 enum { TEXT_BYTES_MAX = 1 << 28 }; /* the largest tokenizer.json in use has 2^25 */
 
-/* Read a whole file, malloc'ed. MOTE_E_NOT_FOUND when there is none. */
-static mote_status read_text(char **out, size_t *n, const char *path, mote_error *err)
-{
-    char *text = NULL;
-    size_t capacity = 0, used = 0;
-    FILE *f = fopen(path, "rb");
-    *out = NULL;
-    *n = 0;
-    if (!f)
-        return mote__fail(err,
-                errno == ENOENT || errno == ENOTDIR ? MOTE_E_NOT_FOUND : MOTE_E_IO,
-                "%.400s: %s", path, strerror(errno));
-    mote_status st = MOTE_OK;
-    for (;;) {
-        void *p = text;
-        if (used > TEXT_BYTES_MAX) {
-            st = mote__fail(err, MOTE_E_UNSUPPORTED, "%.400s: larger than %d bytes",
-                    path, TEXT_BYTES_MAX);
-            break;
-        }
-        if (mote__grow(&p, &capacity, used + (1 << 16), 1) < 0) {
-            st = mote__fail_memory(err, used, path);
-            break;
-        }
-        text = p;
-        size_t got = fread(text + used, 1, capacity - used, f);
-        used += got;
-        if (got == 0) {
-            if (ferror(f))
-                st = mote__fail(err, MOTE_E_IO, "%.400s: cannot be read", path);
-            break;
-        }
-    }
-    fclose(f);
-    if (st < 0) {
-        free(text);
-        return st;
-    }
-    *out = text;
-    *n = used;
-    return MOTE_OK;
-}
-
-/* directory/name, malloc'ed. */
-static char *join_path(const char *directory, size_t n, const char *name)
-{
-    size_t m = strlen(name);
-    char *path = malloc(n + 1 + m + 1);
-    if (path) {
-        memcpy(path, directory, n);
-        path[n] = '/';
-        memcpy(path + n + 1, name, m + 1);
-    }
-    return path;
-}
-
-/* A text that may be absent: *out is NULL then. */
+/* A text beside tokenizer.json; *out stays NULL where there is none. */
 static mote_status read_beside(char **out, size_t *size, const char *directory,
-        size_t n, const char *name, mote_error *err)
+        const char *name, mote_error *err)
 {
-    *out = NULL;
-    char *path = join_path(directory, n, name);
+    mote_status st = MOTE_OK;
+    char *path = mote__path_join(directory, name);
     if (!path)
-        return mote__fail_memory(err, n, "a path");
-    mote_status st = read_text(out, size, path, err);
+        return mote__fail_memory(err, strlen(directory), "a path");
+    if (mote__path_kind(path) != MOTE__PATH_ABSENT)
+        st = mote__file_read_all(out, size, path, TEXT_BYTES_MAX, err);
     free(path);
-    if (st == MOTE_E_NOT_FOUND) {
-        mote__clear(err);
-        return MOTE_OK;
-    }
     return st;
+}
+
+/* A path to a file: its directory, from malloc, and its name within `path`. */
+static char *split_path(const char *path, const char **name)
+{
+    const char *slash = strrchr(path, '/');
+#ifdef _WIN32
+    const char *back = strrchr(path, '\\');
+    slash = !slash || (back && back > slash) ? back : slash;
+#endif
+    *name = slash ? slash + 1 : path;
+    size_t n = slash == path ? 1 : slash ? (size_t)(slash - path) : 1;
+    char *directory = malloc(n + 1);
+    if (directory) {
+        memcpy(directory, slash ? path : ".", n);
+        directory[n] = '\0';
+    }
+    return directory;
 }
 
 mote_status mote_tokenizer_open(mote_tokenizer **out, const char *path, mote_error *err)
 {
-    static const char name[] = "tokenizer.json";
-    char *text = NULL, *config = NULL, *jinja = NULL;
+    char *text = NULL, *config = NULL, *jinja = NULL, *parent = NULL;
     mote__tokenizer_texts texts = {0};
+    const char *directory = path, *name = "tokenizer.json";
     mote__clear(err);
     if (!out)
         return mote__fail(err, MOTE_E_INVALID, "no place for the tokenizer");
     *out = NULL;
     if (!path || !*path)
         return mote__fail(err, MOTE_E_INVALID, "no path");
-    /* A path that ends in .json is the file; its folder is where the others are. */
-    size_t n = strlen(path);
-    bool is_file = n >= 5 && strcmp(path + n - 5, ".json") == 0;
-    char *file = is_file ? NULL : join_path(path, n, name);
-    if (!is_file && !file)
-        return mote__fail_memory(err, n, "a path");
-    mote_status st =
-            read_text(&text, &texts.tokenizer_size, is_file ? path : file, err);
-    if (st < 0)
-        goto out;
-    if (is_file) {
-        const char *slash = strrchr(path, '/');
-        n = slash ? (size_t)(slash - path) : 1;
-        path = slash ? path : ".";
+    mote_status st = MOTE_OK;
+    if (mote__path_kind(path) != MOTE__PATH_DIRECTORY) {
+        directory = parent = split_path(path, &name);
+        if (!parent)
+            return mote__fail_memory(err, strlen(path), "a path");
     }
-    if ((st = read_beside(&config, &texts.config_size, path, n, "tokenizer_config.json",
-                 err)) < 0)
+    if ((st = read_beside(&text, &texts.tokenizer_size, directory, name, err)) < 0)
         goto out;
-    if ((st = read_beside(&jinja, &texts.chat_template_size, path, n,
+    if (!text) {
+        st = mote__fail(
+                err, MOTE_E_NOT_FOUND, "no file %.100s in %.300s", name, directory);
+        goto out;
+    }
+    if ((st = read_beside(&config, &texts.config_size, directory,
+                 "tokenizer_config.json", err)) < 0)
+        goto out;
+    if ((st = read_beside(&jinja, &texts.chat_template_size, directory,
                  "chat_template.jinja", err)) < 0)
         goto out;
     texts.tokenizer = text;
@@ -122,7 +78,7 @@ mote_status mote_tokenizer_open(mote_tokenizer **out, const char *path, mote_err
     texts.chat_template = jinja;
     st = mote__tokenizer_open_texts(out, NULL, &texts, err);
 out:
-    free(file);
+    free(parent);
     free(text);
     free(config);
     free(jinja);

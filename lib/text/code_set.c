@@ -173,29 +173,40 @@ static uint32_t intervals_refine(
     return n;
 }
 
+static int add_page(mote__partition *p, const uint8_t page[256], uint16_t *index)
+{
+    if (p->n_pages == p->pages_capacity)
+        return -1;
+    memcpy(p->pages[p->n_pages], page, 256);
+    *index = (uint16_t)p->n_pages++;
+    return 0;
+}
+
 static int pages_fill(mote__partition *p, const intervals *v)
 {
     uint8_t page[256];
+    uint16_t even[256]; /* the page that is all of one class */
     size_t at = 0;
+    memset(even, 0xff, sizeof even);
     for (uint32_t base = 0; base < 0x110000; base += 256) {
+        uint16_t *index = &p->page_of[base >> 8];
+        while (at + 1 < v->n && v->start[at + 1] <= base)
+            at++;
+        uint16_t first = v->class[at];
+        if (at + 1 == v->n || v->start[at + 1] > base + 255) {
+            memset(page, first, sizeof page);
+            if (even[first] == 0xffff && add_page(p, page, &even[first]) < 0)
+                return -1;
+            *index = even[first];
+            continue;
+        }
         for (uint32_t i = 0; i < 256; i++) {
             while (at + 1 < v->n && v->start[at + 1] <= base + i)
                 at++;
             page[i] = (uint8_t)v->class[at];
         }
-        /* Neighbouring pages repeat (CJK, private use): look back a little. */
-        size_t found = p->n_pages;
-        for (size_t k = p->n_pages; k-- > 0 && k + 64 > p->n_pages;)
-            if (memcmp(p->pages[k], page, sizeof page) == 0) {
-                found = k;
-                break;
-            }
-        if (found == p->n_pages) {
-            if (p->n_pages == p->pages_capacity)
-                return -1;
-            memcpy(p->pages[p->n_pages++], page, sizeof page);
-        }
-        p->page_of[base >> 8] = (uint16_t)found;
+        if (add_page(p, page, index) < 0)
+            return -1;
     }
     return 0;
 }
@@ -220,9 +231,8 @@ int mote__partition_make(
     }
     for (size_t k = v.n; k-- > 0;)
         p->sample[v.class[k]] = v.start[k];
-    /* A page differs from its predecessor only where an interval starts in or just
-     * before it. */
-    p->pages_capacity = 2 * v.n + 2;
+    /* A page is all of one class, or an interval starts in it. */
+    p->pages_capacity = v.n + p->n_classes;
     if (p->pages_capacity > sizeof p->page_of / sizeof *p->page_of)
         p->pages_capacity = sizeof p->page_of / sizeof *p->page_of;
     p->pages = mote__calloc(m, MOTE_MEM_TOKENIZER, p->pages_capacity, sizeof *p->pages);

@@ -637,7 +637,7 @@ static int put(text *t, const char *s)
 
 static int put_set(text *t, const mote__code_set *set, const mote__partition *partition)
 {
-    char hex[8];
+    char hex[16];
     size_t n = 0;
     int rc = put(t, "[");
     for (uint32_t c = 0; c < partition->n_classes && rc == 0; c++)

@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* From the texts of a checkpoint to a tokenizer. */
+#include "base/json.h"
 #include "base/status.h"
 #include "tokenizer_parts.h"
 
-#include <jansson.h>
 #include <string.h>
 
 static mote_status parse(
         json_t **out, const char *text, size_t n, const char *name, mote_error *err)
 {
-    json_error_t why;
-    *out = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why);
-    if (*out && json_is_object(*out))
-        return MOTE_OK;
-    if (*out)
-        return mote__fail(err, MOTE_E_FORMAT, "%s: expected an object", name);
-    if (json_error_code(&why) == json_error_out_of_memory)
-        return mote__fail_memory(err, n, name);
-    return mote__fail(err, MOTE_E_FORMAT, "%s: line %d: %s", name, why.line, why.text);
+    mote_status st = mote__json_parse(out, text, n, name, err);
+    if (st >= 0 && !json_is_object(*out))
+        st = mote__json_wrong(name, "the file", "an object", *out, err);
+    return st;
 }
 
 static mote_status keep_template(

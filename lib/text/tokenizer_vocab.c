@@ -212,7 +212,7 @@ static mote_status read_merge(reader *r, const json_t *merge, size_t rank)
     return MOTE_OK;
 }
 
-static mote_status read_added(reader *r, const json_t *a)
+static mote_status read_added(reader *r, const json_t *vocab, const json_t *a)
 {
     static const char *const refused[] = {"single_word", "lstrip", "rstrip"};
     mote_tokenizer *t = r->t;
@@ -229,7 +229,13 @@ static mote_status read_added(reader *r, const json_t *a)
             return mote__fail(r->err, MOTE_E_UNSUPPORTED,
                     "tokenizer.json: added token \"%.100s\": %s is not supported",
                     (const char *)text, refused[i]);
-    /* A token may stand in the vocabulary as well, if it is the same text there. */
+    /* A token may stand in the vocabulary as well, if it is the same there. */
+    const json_t *twin = json_object_get(vocab, (const char *)text);
+    if (twin && json_integer_value(twin) != (json_int_t)id)
+        return mote__fail(r->err, MOTE_E_FORMAT,
+                "tokenizer.json: the added token \"%.100s\" has id %u, and %lld in the "
+                "vocabulary",
+                (const char *)text, id, (long long)json_integer_value(twin));
     if (t->bpe.span[id][1] == 0) {
         mote_status st = set_token(r, id, text, n);
         if (st < 0)
@@ -333,7 +339,7 @@ mote_status mote__read_vocabulary(
     for (size_t i = 0; i < json_array_size(merges) && st >= 0; i++)
         st = read_merge(&r, json_array_get(merges, i), i);
     for (size_t i = 0; i < json_array_size(added) && st >= 0; i++)
-        st = read_added(&r, json_array_get(added, i));
+        st = read_added(&r, vocab, json_array_get(added, i));
     if (st >= 0)
         st = check_fallback(&r, model);
     if (st >= 0)
