@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/* Patterns: what is read, what is refused by name, and the pieces that come out. */
+#include "base/status.h"
+#include "text/splitter.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+typedef struct pieces {
+    char text[4096]; /* the pieces, each in front of a | */
+    size_t n, count;
+} pieces;
+
+static mote_status take(void *arg, const uint8_t *piece, size_t n)
+{
+    pieces *p = arg;
+    if (p->n + n + 2 < sizeof p->text) {
+        memcpy(p->text + p->n, piece, n);
+        p->text[p->n + n] = '|';
+        p->n += n + 1;
+        p->text[p->n] = '\0';
+    }
+    p->count++;
+    return MOTE_OK;
+}
+
+/* Split with up to three patterns (NULL ends them). */
+static void split(pieces *out, const char *const *patterns, const char *text, size_t n)
+{
+    mote__splitter s;
+    mote_error err;
+    memset(out, 0, sizeof *out);
+    mote__splitter_init(&s, NULL);
+    for (size_t i = 0; patterns[i]; i++)
+        if (mote__splitter_add(&s, patterns[i], strlen(patterns[i]), false, &err) < 0)
+            fail_msg("%s: %s", patterns[i], err.message);
+    if (mote__splitter_freeze(&s, &err) < 0)
+        fail_msg("%s: %s", patterns[0], err.message);
+    mote__split_run run = {.splitter = &s, .piece = take, .arg = out, .err = &err};
+    if (mote__split_text(&run, (const uint8_t *)text, n) < 0)
+        fail_msg("%s: %s", patterns[0], err.message);
+    /* Without executable memory the result is the same. */
+    pieces again = {0};
+    for (size_t i = 0; i < s.n_stages; i++)
+        s.stages[i].jit = false;
+    run.arg = &again;
+    assert_int_equal(mote__split_text(&run, (const uint8_t *)text, n), 0);
+    assert_string_equal(again.text, out->text);
+    assert_int_equal(again.count, out->count);
+    mote__split_run_free(&run);
+    mote__splitter_free(&s);
+}
+
+static void check(const char *pattern, const char *text, const char *expected)
+{
+    const char *const patterns[] = {pattern, NULL};
+    pieces p;
+    split(&p, patterns, text, strlen(text));
+    assert_string_equal(p.text, expected);
+}
+
+static void test_pieces(void **state)
+{
+    (void)state;
+    check("\\d", "a12b", "a|1|2|b|");
+    check("\\d+", "a12b", "a|12|b|");
+    check("\\d{1,3}", "12345", "123|45|");
+    check("\\d{2}", "12345", "12|34|5|");
+    check("\\d{2,}", "1 234", "1 |234|");
+    check("a|ab", "abab", "a|b|a|b|"); /* the first alternative that matches */
+    check("ab|a", "aab", "a|ab|");
+    check("(ab)+", "xababa", "x|abab|a|");
+    check("(?:a|b)*c", "abcab", "abc|ab|");
+    check("a+?b", "aab", "aab|");
+    check("a++b", "aab", "aab|");
+    check("[^a-c]+", "xyabz", "xy|ab|z|");
+    check("[\\d\\-]+", "a-1b", "a|-1|b|");
+    check("[-a]+", "a-b", "a-|b|");
+    check("[a-]+", "a-b", "a-|b|");
+    check("[\\]\\[^]+", "a[^]b", "a|[^]|b|");
+    check("\\x41|\\x{42}|\\u0043", "xABCx", "x|A|B|C|x|");
+    check("\\.\\*", "a.*b", "a|.*|b|");
+    check("a.c", "abc a\nc", "abc| a\nc|");
+    check("\\s+(?!\\S)|\\s+", "a   b", "a|  | |b|");
+    check("(?=b)b", "abc", "a|b|c|");
+    check("(?i:'s|'LL)", "it'S he'll it'\xc5\xbf", "it|'S| he|'ll| it|'\xc5\xbf|");
+    check("\\p{L}+", "caf\xc3\xa9 1", "caf\xc3\xa9| 1|");
+    check("\\P{L}+", "a 1b", "a| 1|b|");
+    check("\\p{^L}+", "a 1b", "a| 1|b|");
+    check("[\\p{L}\\p{N}]+", "a1-b2", "a1|-|b2|");
+    check("\xe4\xb8\xad",
+            "a\xe4\xb8\xad"
+            "b",
+            "a|\xe4\xb8\xad|b|");
+    check("\\A.", "aab", "a|ab|");
+    check(".\\z", "aab", "aa|b|");
+    check("[^\\s\\S]a|b", "ab", "a|b|"); /* a class with no member */
+}
+
+/* Ruby's $ matches before every newline, and ^ after every one but the last. */
+static void test_line_ends(void **state)
+{
+    (void)state;
+    check("\\s+$", "a  b  ", "a  b|  |");
+    check("\\s+$", "a  \nb", "a|  |\nb|");
+    check("\\s+$", "a \n \n b", "a| \n |\n b|");
+    check("\\s+$", "a\n", "a|\n|");
+    check("\\s+$", "a\n\nb", "a|\n|\nb|");
+    check("b+$", "bb\nbab", "bb|\nba|b|");
+    check("(?:b)+$", "bb\nbab", "bb|\nba|b|");
+    check("(?:\\s)+$", "a \n \n b", "a| \n |\n b|");
+    check("^a", "aa\naa\n", "a|a\n|a|a\n|");
+}
+
+static void test_invalid_bytes(void **state)
+{
+    (void)state;
+    /* One unit each, of no class and not a space. */
+    check("[^a]",
+            "a\xff\xfe"
+            "b",
+            "a|\xff|\xfe|b|");
+    check("\\S", "\x80 ", "\x80| |");
+    check("\\s+", "\x80 ", "\x80| |");
+    check("\\p{L}+",
+            "a\xc3"
+            "b",
+            "a|\xc3|b|");
+    check("[^\\p{L}]", "\xe4\xb8", "\xe4|\xb8|");
+    check("[\\x{0}-\\x{10FFFF}]",
+            "a\xff"
+            "b",
+            "a|\xff|b|");
+}
+
+/* The patterns matched here and by PCRE2 agree: C+ against (?:C)+, which is not plain.
+ */
+static void test_plain_agrees(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {{"[ab]", "(?:[ab])"}, {"[ab]+", "(?:[ab])+"},
+            {"[ab]{1,3}", "(?:[ab]){1,3}"}, {"[ab]+$", "(?:[ab])+$"},
+            {"[a\n]+$", "(?:[a\n])+$"}, {"[^a]+$", "(?:[^a])+$"}};
+    uint32_t seed = 1;
+    for (int round = 0; round < 2000; round++) {
+        char text[24];
+        size_t n = (size_t)(round % 20);
+        for (size_t i = 0; i < n; i++) {
+            seed = seed * 1664525 + 1013904223;
+            text[i] = "aab\n "[seed >> 24 & 3];
+        }
+        const char *const *pair = pairs[(size_t)round % (sizeof pairs / sizeof *pairs)];
+        pieces a, b;
+        split(&a, (const char *const[]){pair[0], NULL}, text, n);
+        split(&b, (const char *const[]){pair[1], NULL}, text, n);
+        assert_string_equal(a.text, b.text);
+    }
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *named;
+        mote_status status;
+    } cases[] = {
+            {"\\p{Lu}", "\\p{Lu}", MOTE_E_UNSUPPORTED},
+            {"\\p{Han}+", "\\p{Han}", MOTE_E_UNSUPPORTED},
+            {"a\\w+", "\\w", MOTE_E_UNSUPPORTED},
+            {"\\bx", "\\b", MOTE_E_UNSUPPORTED},
+            {"\\Z", "\\Z", MOTE_E_UNSUPPORTED},
+            {"(a)\\1", "\\1", MOTE_E_UNSUPPORTED},
+            {"(?<=a)b", "(?<=", MOTE_E_UNSUPPORTED},
+            {"(?<name>a)", "(?<name>", MOTE_E_UNSUPPORTED},
+            {"(?i)a", "(?i)", MOTE_E_UNSUPPORTED},
+            {"(?i:ss)", "s)", MOTE_E_UNSUPPORTED},
+            {"(?i:[a])", "[a]", MOTE_E_UNSUPPORTED},
+            {"(?#x)a", "(?#", MOTE_E_UNSUPPORTED},
+            {"[[:alpha:]]", "[:alpha:]", MOTE_E_UNSUPPORTED},
+            {"[a&&[b]]", "&&", MOTE_E_UNSUPPORTED},
+            {"[]a]", "]a]", MOTE_E_UNSUPPORTED},
+            {"[a-\\d]", "a-\\d", MOTE_E_UNSUPPORTED},
+            {"[z-a]", "z-a", MOTE_E_UNSUPPORTED},
+            {"[a-c-e]", "-e", MOTE_E_UNSUPPORTED},
+            {"a**", "*", MOTE_E_UNSUPPORTED},
+            {"*a", "*a", MOTE_E_UNSUPPORTED},
+            {"(?=a)+", "+", MOTE_E_UNSUPPORTED},
+            {"a{2}?", "{2}?", MOTE_E_UNSUPPORTED},
+            {"a{1,2}+", "{1,2}+", MOTE_E_UNSUPPORTED},
+            {"a{2,1}", "{2,1}", MOTE_E_UNSUPPORTED},
+            {"a{5000}", "{5000}", MOTE_E_UNSUPPORTED},
+            {"a{", "{", MOTE_E_UNSUPPORTED},
+            {"a{x}", "{x}", MOTE_E_UNSUPPORTED},
+            {"\\x80", "\\x80", MOTE_E_UNSUPPORTED},
+            {"\\ud800", "\\ud800", MOTE_E_UNSUPPORTED},
+            {"a\\", "backslash", MOTE_E_UNSUPPORTED},
+            {"[a", "not closed", MOTE_E_FORMAT},
+            {"(a", "not closed", MOTE_E_FORMAT},
+            {"(?i:a", "not closed", MOTE_E_FORMAT},
+            {"a)", "unmatched", MOTE_E_FORMAT},
+            {"\xff", "UTF-8", MOTE_E_FORMAT},
+            {"((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))",
+                    "nesting", MOTE_E_UNSUPPORTED},
+            {"a*", "empty text", MOTE_E_UNSUPPORTED},
+            {"", "empty text", MOTE_E_UNSUPPORTED},
+            {"(((((a{1000}){1000}){1000}){1000}){1000}){1000}", "too large",
+                    MOTE_E_UNSUPPORTED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mote__splitter s;
+        mote_error err = {0};
+        mote__splitter_init(&s, NULL);
+        mote_status st = mote__splitter_add(
+                &s, cases[i].pattern, strlen(cases[i].pattern), false, &err);
+        if (st >= 0)
+            st = mote__splitter_freeze(&s, &err);
+        mote__splitter_free(&s);
+        if (st != cases[i].status || !strstr(err.message, cases[i].named))
+            fail_msg("%s: %d: %s", cases[i].pattern, (int)st, err.message);
+    }
+}
+
+/* 257 characters that a pattern tells apart do not fit one byte. */
+static void test_too_many_classes(void **state)
+{
+    (void)state;
+    char pattern[4096];
+    size_t n = 0;
+    for (uint32_t c = 0x4E00; c < 0x4E00 + 257; c++) {
+        pattern[n++] = (char)(0xE0 | c >> 12);
+        pattern[n++] = (char)(0x80 | (c >> 6 & 0x3F));
+        pattern[n++] = (char)(0x80 | (c & 0x3F));
+    }
+    mote__splitter s;
+    mote_error err;
+    mote__splitter_init(&s, NULL);
+    assert_int_equal(mote__splitter_add(&s, pattern, n, true, &err), 0);
+    assert_int_equal(mote__splitter_freeze(&s, &err), MOTE_E_UNSUPPORTED);
+    mote__splitter_free(&s);
+}
+
+/* The longest run of one class, and a backtracking engine's worst cases: none may take
+ * more than time in proportion to the text. */
+static void test_linear(void **state)
+{
+    (void)state;
+    static const char *const v2[] = {"[\r\n]", "\\s?[A-Za-z]+", "\\s+$", NULL};
+    static const char *const v3[] = {"\\p{N}{1,3}",
+            "[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
+            "?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|"
+            "\\s+(?!\\S)|\\s+",
+            NULL};
+    enum { N = 1000000 };
+    char *text = malloc(N);
+    pieces p;
+    clock_t begin = clock();
+    memset(text, ' ', N);
+    text[N - 1] = '!';
+    split(&p, v2, text, N);
+    assert_int_equal(p.count, 1);
+    split(&p, v3, text, N);
+    assert_int_equal(p.count, 2);
+    for (size_t i = 0; i < N; i++)
+        text[i] = i % 2 ? '\n' : ' ';
+    split(&p, (const char *const[]){"\\s+$", NULL}, text, N);
+    split(&p, v3, text, N);
+    assert_true((double)(clock() - begin) / CLOCKS_PER_SEC < 20);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_pieces),
+            cmocka_unit_test(test_line_ends),
+            cmocka_unit_test(test_invalid_bytes),
+            cmocka_unit_test(test_plain_agrees),
+            cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_too_many_classes),
+            cmocka_unit_test(test_linear),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
