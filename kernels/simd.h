@@ -114,10 +114,6 @@ static inline void v_sum4(float *p, vf a, vf b, vf c, vf d)
     _mm_storeu_ps(
             p, _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1)));
 }
-static inline void v_prefetch(const void *p)
-{
-    _mm_prefetch(p, _MM_HINT_T1);
-}
 
 #elif defined(__AVX2__) && defined(__FMA__)
 typedef __m256 vf;
@@ -215,10 +211,6 @@ static inline void v_sum4(float *p, vf a, vf b, vf c, vf d)
     _mm_storeu_ps(
             p, _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1)));
 }
-static inline void v_prefetch(const void *p)
-{
-    _mm_prefetch(p, _MM_HINT_T1);
-}
 
 #elif defined(__aarch64__)
 typedef float32x4_t vf;
@@ -309,11 +301,11 @@ static inline void v_sum4(float *p, vf a, vf b, vf c, vf d)
 {
     vst1q_f32(p, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
 }
-static inline void v_prefetch(const void *p)
-{
-    __builtin_prefetch(p, 0, 2);
-}
 #else
 #error "no vector width for this target"
 #endif
+
+/* Into the second-level cache. A macro: gcc takes a function that only prefetches for
+ * one without effect and drops it. */
+#define V_PREFETCH(p) __builtin_prefetch((p), 0, 2)
 #endif
