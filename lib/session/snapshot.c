@@ -258,6 +258,7 @@ mote_status mote_session_save_file(mote_session *s, const char *path, mote_error
 typedef struct source {
     ZSTD_DCtx *z;
     ZSTD_inBuffer in;
+    size_t left; /* what zstd said last: 0 when the frame has been read to its end */
 } source;
 
 static mote_status damaged(mote_error *err, const char *why)
@@ -276,6 +277,7 @@ static mote_status expand_piece(void *user, void *data, size_t n, mote_error *er
             return damaged(err, ZSTD_getErrorName(r));
         if (k->in.pos == before_in && out.pos == before_out)
             return damaged(err, "it ends early");
+        k->left = r;
     }
     return MOTE_OK;
 }
@@ -285,7 +287,8 @@ static mote_status expand_end(source *k, mote_error *err)
 {
     uint8_t extra;
     ZSTD_outBuffer out = {&extra, 1, 0};
-    size_t r = 1;
+    /* Asked again after its end, zstd would begin another frame. */
+    size_t r = k->left;
     while (r != 0) {
         size_t before = k->in.pos;
         r = ZSTD_decompressStream(k->z, &out, &k->in);
@@ -344,7 +347,7 @@ mote_status mote_session_load(
     mote__kv kv = {0};
     int32_t *tokens = malloc(n * sizeof *tokens + 1);
     float *state = malloc(c->hidden_size * sizeof *state);
-    source k = {ZSTD_createDCtx(), {h + HEADER, size - HEADER, 0}};
+    source k = {ZSTD_createDCtx(), {h + HEADER, size - HEADER, 0}, 1};
     if (!tokens || !state || !k.z) {
         st = mote__fail_memory(err, n * sizeof *tokens, "snapshot buffers");
         goto out;
