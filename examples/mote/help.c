@@ -7,16 +7,16 @@
 #define COLUMN 28 /* where explanations begin */
 #define WIDTH 86
 
-/* Explanation, wrapped at words into the right-hand column. */
-static void explain(FILE *out, const char *text)
+/* Text that begins at a column, wrapped at words. */
+static void explain(FILE *out, int begin, const char *text)
 {
-    size_t column = COLUMN;
+    size_t column = (size_t)begin;
     while (*text) {
         const size_t n = strcspn(text, " ");
-        if (column > COLUMN && column + 1 + n > WIDTH) {
-            fprintf(out, "\n%*s", COLUMN, "");
-            column = COLUMN;
-        } else if (column > COLUMN) {
+        if (column > (size_t)begin && column + 1 + n > WIDTH) {
+            fprintf(out, "\n%*s", begin, "");
+            column = (size_t)begin;
+        } else if (column > (size_t)begin) {
             fputc(' ', out);
             column++;
         }
@@ -29,7 +29,8 @@ static void explain(FILE *out, const char *text)
 
 void cli_help(FILE *out, const cli_set *set)
 {
-    fprintf(out, "Usage: mote %s %s\n\n%s\n", set->command, set->usage, set->about);
+    fprintf(out, "Usage: mote %s %s\n\n", set->command, set->usage);
+    explain(out, 0, set->about);
     int headed = 0;
     for (size_t i = 0; i < set->n; i++) {
         const cli_option *o = &set->options[i];
@@ -56,8 +57,8 @@ void cli_help(FILE *out, const cli_set *set)
             fprintf(out, "%-*s", COLUMN, left);
         else
             fprintf(out, "%s\n%*s", left, COLUMN, "");
-        explain(out, o->help);
+        explain(out, COLUMN, o->help);
     }
     fprintf(out, "%-*s", COLUMN, "  -h, --help");
-    explain(out, "this text");
+    explain(out, COLUMN, "this text");
 }

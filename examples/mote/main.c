@@ -22,11 +22,9 @@ static const command commands[] = {
         {"logits", cmd_logits, "write the logits of every position to a file"},
         {"perplexity", cmd_perplexity, "how well a model predicts a text"},
         {"bench", cmd_bench, "speed, beside the limits of this machine"},
-#ifndef MOTE_CLI_NO_PACK
         {"pack", cmd_pack, "make one file of a checkpoint, or check one"},
         {"calibrate", cmd_calibrate,
                 "learn from a text which weights matter, for pack"},
-#endif
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -142,7 +140,7 @@ int main(int argc, char **argv)
     cli_interrupts_begin();
     const int code = dispatch(argc, argv);
     /* A full disk shows here at the latest. */
-    if (code == CLI_OK && (fflush(stdout) || ferror(stdout)))
+    if (code != CLI_USAGE && (fflush(stdout) || ferror(stdout)))
         return cli_fail("standard output cannot be written: %s", strerror(errno));
     return code;
 }
