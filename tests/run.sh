@@ -1,0 +1,121 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Everything that ordinary tests check: installs what is missing, builds with gcc and clang
+# and with sanitizers (in build-tests/), runs the tests of each, installs the library into
+# a folder and builds a program against it. Can be run again and again. The last line says
+# how many passed, failed and were skipped.
+#
+# With ../shared beside the project, tests that need its larger golden data run too.
+set -u
+cd "$(dirname "$0")/.."
+root=$PWD
+work=$root/build-tests
+passed=0
+failed=0
+skipped=0
+started=$(date +%s)
+mkdir -p "$work"
+
+say() { printf '== %4d s  %s\n' "$(($(date +%s) - started))" "$*"; }
+
+# check NAME COMMAND...: one test of its own.
+check() {
+    name=$1
+    shift
+    if "$@" >"$work/$name.log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        say "FAILED: $name"
+        tail -n 30 "$work/$name.log"
+        return 1
+    fi
+}
+
+# number LABEL: what `meson test` reported under it.
+number() { sed -n "s/^$1: *\([0-9]*\).*/\1/p" "$log" | tail -n 1; }
+
+# run_tests BUILD OPTIONS...: all tests of a build folder, counted.
+run_tests() {
+    build=$1
+    shift
+    log=$work/$build-test.log
+    meson test -C "$work/$build" --no-rebuild --print-errorlogs "$@" >"$log" 2>&1
+    result=$?
+    ok=$(number Ok)
+    bad=$(($(number Fail || echo 0) + $(number Timeout || echo 0) + 0))
+    if [ -z "$ok" ]; then
+        failed=$((failed + 1))
+        say "FAILED: $build: the tests did not run"
+        tail -n 30 "$log"
+        return 1
+    fi
+    passed=$((passed + ok + $(number 'Expected Fail')))
+    failed=$((failed + bad + $(number 'Unexpected Pass')))
+    skipped=$((skipped + $(number Skipped)))
+    say "$build: $ok passed, $bad failed, $(number Skipped) skipped"
+    [ "$result" = 0 ] || cat "$log"
+    return "$result"
+}
+
+# build NAME COMPILER OPTIONS...: set up and build; says so when it fails.
+build() {
+    folder=$1
+    compiler=$2
+    shift 2
+    say "building $folder with $("$compiler" --version | head -n 1)"
+    if [ ! -f "$work/$folder/build.ninja" ]; then
+        rm -rf "${work:?}/$folder"
+        check "$folder-setup" env CC="$compiler" meson setup "$work/$folder" $data "$@" || return 1
+    fi
+    check "$folder-build" ninja -C "$work/$folder"
+}
+
+# A program outside the tree, built with what pkg-config says, with either library.
+installed() {
+    prefix=$work/prefix
+    rm -rf "$prefix"
+    DESTDIR=$prefix meson install -C "$work/gcc" --no-rebuild --quiet || return 1
+    pc=$(dirname "$(find "$prefix" -name mote.pc)")
+    export PKG_CONFIG_SYSROOT_DIR="$prefix" PKG_CONFIG_PATH="$pc"
+    libdir=${pc%/pkgconfig}
+    cc examples/minimal.c -o "$prefix/minimal" $(pkg-config --cflags mote) \
+        -L"$libdir" -lmote || return 1
+    LD_LIBRARY_PATH=$libdir "$prefix/minimal" models/tiny-v3 'Once upon a time' || return 1
+    cc examples/minimal.c -o "$prefix/minimal-static" $(pkg-config --cflags mote) \
+        "$libdir/libmote.a" $(PKG_CONFIG_SYSROOT_DIR='' pkg-config --static --libs libpcre2-8 \
+        jansson libzstd) -lm -pthread || return 1
+    "$prefix/minimal-static" models/tiny-v3 'Once upon a time' || return 1
+    # The command finds library and model from where it lies.
+    bin=$(find "$prefix" -path '*/bin/mote')
+    (cd / && "$bin" run -p 'Once upon a time' --temp 0 -n 8 -q)
+}
+
+say 'dependencies'
+check dependencies sh examples/dependencies.sh test || {
+    echo "$passed passed, $failed failed, $skipped skipped"
+    exit 1
+}
+data=
+[ ! -d ../shared ] || data=-Dshared_data=$(cd ../shared && pwd)
+
+if build gcc "$(command -v gcc || echo cc)"; then
+    run_tests gcc
+    say 'installing, and a program against the installed library'
+    check installed installed
+fi
+if command -v clang >/dev/null 2>&1; then
+    build clang clang && run_tests clang
+else
+    say 'no clang: skipped'
+    skipped=$((skipped + 1))
+fi
+# Golden models take too long under sanitizers; their code runs in the other suites.
+build sanitizers "$(command -v gcc || echo cc)" -Dbuildtype=debugoptimized \
+    -Db_sanitize=address,undefined -Db_lundef=false &&
+    run_tests sanitizers --timeout-multiplier 4 --suite unit --suite api --suite cli \
+        --suite fuzz
+
+say 'done'
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
