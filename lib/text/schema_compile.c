@@ -654,6 +654,8 @@ static mote_status compile_root(schema_compiler *c, const char *json, size_t n_b
         return mote__fail(c->err, MOTE_E_UNSUPPORTED,
                 "schema: %zu bytes of text, at most %d are read", n_bytes,
                 SCHEMA_TEXT_MAX);
+    if (memchr(json, '\0', n_bytes)) /* the parser would take it for the end */
+        return mote__fail(c->err, MOTE_E_FORMAT, "schema: not JSON: a NUL byte");
     c->root =
             json_loadb(json, n_bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &parse);
     if (!c->root)

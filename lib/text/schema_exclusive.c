@@ -14,16 +14,17 @@ typedef struct proof {
 
 enum { BUDGET = 2000000, DEPTH = 12 };
 
-/* Follow $ref and allOf of one; NULL where that leads too far. */
+/* Follow $ref and allOf of one (what stands beside them only narrows further); NULL
+ * where that leads too far. */
 static const json_t *resolved(proof *p, const json_t *a)
 {
     for (int i = 0; i < DEPTH; i++) {
         const json_t *ref = json_object_get(a, "$ref"),
                      *all = json_object_get(a, "allOf");
         p->budget--;
-        if (ref && json_object_size(a) == 1)
+        if (ref)
             a = mote__schema_resolve(p->c, ref);
-        else if (json_array_size(all) == 1 && json_object_size(a) == 1)
+        else if (json_array_size(all) == 1)
             a = json_array_get(all, 0);
         else
             return a;

@@ -17,7 +17,7 @@ enum {
     SCHEMA_NODES_MAX = 1 << 17,   /* parts of a schema */
     SCHEMA_POOL_MAX = 1 << 21,    /* members, literal characters */
     SCHEMA_JSON_DEPTH_MAX = 128,  /* nesting of the schema text */
-    SCHEMA_NESTING = 32,          /* containers in a recursive or free value */
+    SCHEMA_NESTING = 32,          /* containers around a recursive or free value */
     SCHEMA_NESTING_MAX = 130,     /* frames of a value whose schema bounds it */
     SCHEMA_STRING_DEFAULT = 4096, /* code points where no maxLength is given */
     SCHEMA_KEY_DEFAULT = 256,     /* code points of a free key */
