@@ -30,6 +30,8 @@ typedef struct mote_model mote_model;
 #define MOTE_MAP_AUTO 0u /**< map files where that is possible and pays */
 #define MOTE_MAP_ON 1u   /**< map, or fail */
 #define MOTE_MAP_OFF 2u  /**< read with plain reads: safe when a file may change */
+#define MOTE_MAP_DIRECT 3u /**< as OFF, and experts that are streamed under memory_bytes
+                                are read past the page cache */
 
 #define MOTE_MTP_AUTO 0u /**< load the MTP module when the checkpoint has one */
 #define MOTE_MTP_ON 1u   /**< load it, or fail */

@@ -5,6 +5,7 @@
 #include "api/options.h"
 #include "base/status.h"
 #include "model/packing.h"
+#include "model/stream.h"
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static mote_status open_tokenizer(
 
 static mote_status pack_tokenizer(mote_model *m, mote_error *err)
 {
-    const mote__pack_file *p = m->backing;
+    const mote__pack_file *p = mote__pack_of(m);
     uint8_t *tokenizer = NULL, *config = NULL, *template = NULL;
     mote__tokenizer_texts t = {0};
     mote_status st = mote__pack_read(
@@ -293,8 +294,12 @@ mote_status mote_model_stream_stats(
     if (!model || !stats)
         return mote__fail(
                 err, MOTE_E_INVALID, "expected a model and a place for stats");
-    mote_stream_stats full = {
-            .struct_size = sizeof full, .bytes_resident = model->layout.arena_bytes};
+    mote_stream_stats full = {0};
+    if (model->stream)
+        mote__stream_stats(model->stream, &full);
+    full.struct_size = sizeof full;
+    full.bytes_resident =
+            model->stream ? model->resident_bytes : model->layout.arena_bytes;
     return give(
             stats, stats->struct_size, &full, sizeof full, "mote_stream_stats", err);
 }

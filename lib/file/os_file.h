@@ -27,6 +27,10 @@ mote_status mote__file_map(mote__file *f, mote_error *err);
 mote_status mote__file_read(
         const mote__file *f, uint64_t offset, size_t n, void *dst, mote_error *err);
 void mote__file_close(mote__file *f);
+/* The same range once more, read past the page cache: offsets, sizes and addresses must
+ * then be multiples of 4096. MOTE_E_UNSUPPORTED where the system cannot. */
+mote_status mote__file_open_direct(
+        mote__file *out, const mote__file *from, mote_error *err);
 
 enum mote__path_kind {
     MOTE__PATH_ABSENT,

@@ -4,6 +4,7 @@
 #include "base/cpu.h"
 #include "base/status.h"
 #include "model/load.h"
+#include "model/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,6 +147,13 @@ mote_status mote__model_load(mote_model *m, const mote__checkpoint *ck,
         if (st < 0)
             return st;
     }
+    if (o->memory_bytes && m->layout.arena_bytes > o->memory_bytes)
+        return mote__fail(err, MOTE_E_BUDGET,
+                "option memory_bytes: the weights need %llu bytes, found %llu; a pack "
+                "can "
+                "run in less",
+                (unsigned long long)m->layout.arena_bytes,
+                (unsigned long long)o->memory_bytes);
     st = mote__model_allocate(m, err);
     if (st >= 0)
         st = mote__load(
@@ -160,6 +168,7 @@ void mote__model_close(mote_model *m)
     if (!m)
         return;
     mote__pool_close(m->pool);
+    mote__stream_close(m->stream);
     mote__net_free(&m->net, &m->memory);
     mote__layout_free(&m->layout);
     mote__free(&m->memory, MOTE_MEM_OTHER, m->probe, m->probe_size);

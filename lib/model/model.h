@@ -18,7 +18,9 @@ struct mote_model {
     void *backing;       /* what else must be closed (a pack), with backing_close */
     void (*backing_close)(void *backing);
     uint64_t mapped_bytes;
-    mote_tokenizer *tokenizer; /* or NULL */
+    struct mote__stream *stream; /* experts come from here; NULL: all in memory */
+    uint64_t resident_bytes;     /* weights that always stay */
+    mote_tokenizer *tokenizer;   /* or NULL */
     float default_temperature, default_top_p;
     uint32_t mtp_modules; /* in the checkpoint */
     uint64_t fingerprint; /* set before binding: kept */

@@ -17,7 +17,9 @@ typedef struct moe_job {
     const mote__pass *p;
     const mote__layer *y;
     uint32_t n_active, in_form, layer;
-    uint64_t cost; /* of all gate/up work, in row-panels */
+    uint32_t first, last; /* active experts of this wave */
+    uint8_t phase;        /* gate and up: which of work->present is computed */
+    uint64_t cost;        /* of all gate/up work, in row-panels */
     uint32_t n_parts;
 } moe_job;
 
@@ -108,12 +110,12 @@ static void sort_rows(moe_job *j)
             w->active[j->n_active++] = i;
 }
 
+/* Offsets of the wave's rows in h and h_act. */
 static void place_rows(moe_job *j)
 {
     mote__work *w = j->w;
     uint64_t h = 0, act = 0;
-    j->cost = 0;
-    for (uint32_t a = 0; a < j->n_active; a++) {
+    for (uint32_t a = j->first; a < j->last; a++) {
         const mote__expert *x = &w->expert[a];
         uint32_t n = rows_of(w, a);
         w->h_at[a] = h;
@@ -121,8 +123,12 @@ static void place_rows(moe_job *j)
         h += (uint64_t)n * x->gate.n_rows;
         act += (uint64_t)n *
                j->net->k.act_bytes(mote__form_of(j->p, &x->down), x->down.n_cols);
-        j->cost += (uint64_t)mote_k_panels(x->gate.n_rows) * (n + 3);
     }
+}
+
+static uint64_t unit_cost(uint32_t rows)
+{
+    return rows + 3;
 }
 
 /* gate, up and SwiGLU: part `i` of n_parts takes an equal share of the cost (rows plus
@@ -133,10 +139,12 @@ static void gate_up_part(void *arg, uint32_t begin, uint32_t end, uint32_t worke
     mote__work *w = j->w;
     (void)worker;
     uint64_t lo = j->cost * begin / j->n_parts, hi = j->cost * end / j->n_parts, at = 0;
-    for (uint32_t a = 0; a < j->n_active && at < hi; a++) {
+    for (uint32_t a = j->first; a < j->last && at < hi; a++) {
+        if (w->present[a] != j->phase)
+            continue;
         const mote__expert *x = &w->expert[a];
         uint32_t n = rows_of(w, a), panels = mote_k_panels(x->gate.n_rows);
-        uint64_t unit = n + 3, next = at + panels * unit;
+        uint64_t unit = unit_cost(n), next = at + panels * unit;
         if (next > lo) {
             /* a panel belongs to the part in which it begins */
             uint32_t b = lo > at ? (uint32_t)((lo - at + unit - 1) / unit) : 0;
@@ -149,13 +157,27 @@ static void gate_up_part(void *arg, uint32_t begin, uint32_t end, uint32_t worke
     }
 }
 
+static void gate_up(moe_job *j, mote__pool *pool, uint8_t phase)
+{
+    j->phase = phase;
+    j->cost = 0;
+    for (uint32_t a = j->first; a < j->last; a++)
+        if (j->w->present[a] == phase)
+            j->cost += mote_k_panels(j->w->expert[a].gate.n_rows) *
+                       unit_cost(rows_of(j->w, a));
+    if (!j->cost)
+        return;
+    j->n_parts = mote__pool_threads(pool);
+    mote__pool_run(pool, j->n_parts, 1, gate_up_part, j);
+}
+
 static void pack_part(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
 {
     moe_job *j = arg;
     mote__work *w = j->w;
     (void)worker;
     uint32_t at = 0;
-    for (uint32_t a = 0; a < j->n_active && at < end; a++) {
+    for (uint32_t a = j->first; a < j->last && at < end; a++) {
         const mote__expert *x = &w->expert[a];
         uint32_t n = rows_of(w, a), k = x->down.n_cols,
                  form = mote__form_of(j->p, &x->down);
@@ -180,7 +202,7 @@ static void down_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
         uint32_t e = end - b < MOTE__DOWN_CHUNK ? end : b + MOTE__DOWN_CHUNK;
         uint32_t row = b * MOTE_PANEL, width = (e - b) * MOTE_PANEL;
         width = hidden - row < width ? hidden - row : width;
-        for (uint32_t a = 0; a < j->n_active; a++) {
+        for (uint32_t a = j->first; a < j->last; a++) {
             uint32_t n = rows_of(w, a), first = w->begin[w->active[a]];
             mote_k_matrix part = mote__panels_from(&w->expert[a].down, b, width);
             net->k.matmul(tmp, width, &part, 0, e - b, w->h_act + w->act_at[a],
@@ -208,23 +230,55 @@ static void tap_router(const moe_job *j, uint32_t moe_index)
     }
 }
 
-/* Weights of the active experts: from memory, or from a source that may have to read.
- */
+/* Weights of the active experts of this wave: in memory, or on their way. */
 static mote_status bind_experts(moe_job *j, mote_error *err)
 {
     const mote__net *net = j->net;
     mote__work *w = j->w;
-    uint32_t e = j->y->router ? net->config.n_routed_experts : 0, n = j->n_active;
-    int shared = n > 0 && w->active[n - 1] == e;
-    uint32_t n_routed = n - (uint32_t)shared;
-    if (shared)
-        w->expert[n - 1] = j->y->dense;
-    if (net->source && n_routed)
-        return net->source->acquire(
-                net->source->user, j->layer, w->active, n_routed, w->expert, err);
-    for (uint32_t a = 0; a < n_routed; a++)
+    uint32_t e = j->y->router ? net->config.n_routed_experts : 0, n_routed = j->last;
+    memset(w->present + j->first, 1, j->last - j->first);
+    if (j->last > j->first && w->active[j->last - 1] == e)
+        w->expert[--n_routed] = j->y->dense;
+    if (net->source && n_routed > j->first)
+        return net->source->begin(net->source->user, j->layer, w->active + j->first,
+                n_routed - j->first, w->expert + j->first, w->present + j->first, err);
+    for (uint32_t a = j->first; a < n_routed; a++)
         w->expert[a] = j->y->experts[w->active[a]];
     return MOTE_OK;
+}
+
+/* Routed experts of the wave. */
+static uint32_t routed_in_wave(const moe_job *j)
+{
+    uint32_t e = j->y->router ? j->net->config.n_routed_experts : 0;
+    uint32_t n = j->last - j->first;
+    return n && j->w->active[j->last - 1] == e ? n - 1 : n;
+}
+
+/* The next layer's experts, guessed: its router on today's residual stream, which one
+ * block's output changes little. */
+static void guess_next(moe_job *j)
+{
+    const mote__net *net = j->net;
+    const mote__config *c = &net->config;
+    uint32_t next = j->layer + 1;
+    if (next >= c->num_hidden_layers || !net->layers[next].router)
+        return;
+    mote__work *w = j->w;
+    for (uint32_t i = 0; i < j->p->n; i++) {
+        /* out and scores are free until the pass ends / were used already */
+        net->k.rmsnorm(w->out, w->x + (size_t)i * c->hidden_size,
+                net->layers[next].ffn_norm, c->hidden_size, c->rms_norm_eps);
+        net->k.router(w->scores, net->layers[next].router, w->out, c->n_routed_experts,
+                c->hidden_size);
+        float weights[64];
+        if (c->num_experts_per_tok > 64)
+            return;
+        mote__route(c, w->scores, net->layers[next].router_bias, w->biased, w->guess,
+                weights);
+        net->source->prefetch(
+                net->source->user, next, w->guess, c->num_experts_per_tok);
+    }
 }
 
 static void observe(const moe_job *j)
@@ -233,7 +287,7 @@ static void observe(const moe_job *j)
     mote__work *w = j->w;
     uint32_t hidden = j->net->config.hidden_size,
              e = j->y->router ? j->net->config.n_routed_experts : 0;
-    for (uint32_t a = 0; a < j->n_active; a++) {
+    for (uint32_t a = j->first; a < j->last; a++) {
         uint32_t id = w->active[a], k = w->expert[a].down.n_cols;
         int routed = id < e;
         for (uint32_t i = w->begin[id]; i < w->begin[id + 1]; i++)
@@ -244,6 +298,79 @@ static void observe(const moe_job *j)
                 routed ? MOTE__ROLE_EXPERT_DOWN : MOTE__ROLE_DOWN, routed ? id : 0,
                 w->h + w->h_at[a], k, k, rows_of(w, a));
     }
+}
+
+/* gate, up, down of one wave; experts that are in memory go first while others are
+ * read. */
+static mote_status run_wave(moe_job *j, mote__pool *pool, mote_error *err)
+{
+    mote__work *w = j->w;
+    const mote__expert_source *source = j->y->router ? j->net->source : NULL;
+    uint32_t n_routed = routed_in_wave(j);
+    place_rows(j);
+    gate_up(j, pool, 1);
+    if (source && n_routed) {
+        mote_status st = source->wait(
+                source->user, j->layer, w->active + j->first, n_routed, err);
+        if (st < 0)
+            return st;
+        gate_up(j, pool, 0);
+    }
+    if (j->p->observe)
+        observe(j);
+    uint32_t total = 0;
+    for (uint32_t a = j->first; a < j->last; a++)
+        total += rows_of(w, a);
+    if (total < 32)
+        pack_part(j, 0, total, 0);
+    else
+        mote__pool_run(pool, total, 1, pack_part, j);
+    mote__pool_run(pool, mote_k_panels(j->net->config.hidden_size), 1, down_range, j);
+    return MOTE_OK;
+}
+
+/* All active experts, in as many waves as the source's memory needs. Waves ascend, so
+ * the order in which an output element adds its experts is the same for any wave size.
+ */
+static mote_status run_experts(moe_job *j, mote__pool *pool, mote_error *err)
+{
+    const mote__expert_source *source = j->y->router ? j->net->source : NULL;
+    uint32_t wave = source ? source->wave : j->n_active,
+             hidden = j->net->config.hidden_size;
+    int packed = !j->y->router;
+    for (j->first = 0; j->first < j->n_active; j->first = j->last) {
+        j->last = j->n_active - j->first < wave ? j->n_active : j->first + wave;
+        mote_status st = bind_experts(j, err);
+        if (st < 0)
+            return st;
+        if (!packed) {
+            /* One form for all; where types are mixed, the one that every type takes.
+             */
+            j->in_form = mote__form_of(j->p, &j->w->expert[0].gate);
+            const mote_k_matrix *shared = &j->y->dense.gate;
+            if (shared->data && mote__form_of(j->p, shared) != j->in_form)
+                j->in_form = MOTE_K_ACT_EXACT;
+            mote__norm_pack(j->net, pool, NULL, 0, j->w->act, j->in_form, j->w->xn,
+                    hidden, NULL, hidden, j->p->n);
+            packed = 1;
+            if (source && j->p->n <= 4)
+                guess_next(j);
+        }
+        uint32_t left = j->n_active - j->last;
+        if (source && left) {
+            if (j->w->active[j->n_active - 1] == j->net->config.n_routed_experts)
+                left--;
+            source->prefetch(source->user, j->layer, j->w->active + j->last,
+                    left < wave ? left : wave);
+        }
+        st = run_wave(j, pool, err);
+        if (source)
+            source->end(
+                    source->user, j->layer, j->w->active + j->first, routed_in_wave(j));
+        if (st < 0)
+            return st;
+    }
+    return MOTE_OK;
 }
 
 mote_status mote__ffn(const mote__net *net, mote__pool *pool, mote__work *w,
@@ -259,40 +386,11 @@ mote_status mote__ffn(const mote__net *net, mote__pool *pool, mote__work *w,
         route(&j, pool);
         if (p->taps)
             tap_router(&j, moe_index);
-        sort_rows(&j);
-        mote_status st = bind_experts(&j, err);
-        if (st < 0)
-            return st;
-        j.in_form = mote__form_of(p, &w->expert[0].gate);
-        for (uint32_t a = 1; a < j.n_active; a++)
-            if (mote__form_of(p, &w->expert[a].gate) != j.in_form)
-                j.in_form = MOTE_K_ACT_EXACT; /* mixed types: every type takes this */
-        mote__norm_pack(net, pool, NULL, 0, w->act, j.in_form, w->xn, c->hidden_size,
-                NULL, c->hidden_size, p->n);
     } else {
         j.in_form = mote__form_of(p, &y->dense.gate);
         mote__norm_pack(net, pool, w->xn, c->hidden_size, w->act, j.in_form, w->x,
                 c->hidden_size, y->ffn_norm, c->hidden_size, p->n);
-        sort_rows(&j);
-        w->expert[0] = y->dense;
     }
-    place_rows(&j);
-    j.n_parts = mote__pool_threads(pool);
-    mote__pool_run(pool, j.n_parts, 1, gate_up_part, &j);
-    if (p->observe)
-        observe(&j);
-    uint32_t total = 0;
-    for (uint32_t a = 0; a < j.n_active; a++)
-        total += rows_of(w, a);
-    if (total < 32)
-        pack_part(&j, 0, total, 0);
-    else
-        mote__pool_run(pool, total, 1, pack_part, &j);
-    mote__pool_run(pool, mote_k_panels(c->hidden_size), 1, down_range, &j);
-    if (net->source && y->router) {
-        uint32_t n = j.n_active;
-        n -= n && w->active[n - 1] == c->n_routed_experts;
-        net->source->release(net->source->user, layer, w->active, n);
-    }
-    return MOTE_OK;
+    sort_rows(&j);
+    return run_experts(&j, pool, err);
 }

@@ -32,15 +32,20 @@ typedef struct mote__layer {
     mote_k_matrix eh_proj;
 } mote__layer;
 
-/* Where routed experts come from when they do not all stay in memory. acquire() returns
- * when the experts of one layer that a step needs are present and pins them;
- * `predicted` hints follow through prefetch(). NULL: all resident. */
+/* Where routed experts come from when they do not all stay in memory; NULL: they do.
+ * A wave of experts of one layer is begun (those in memory are pinned, reads of the others
+ * are started), awaited and ended. A session holds one wave at a time. */
 typedef struct mote__expert_source {
-    mote_status (*acquire)(void *user, uint32_t layer, const uint32_t *experts,
-            uint32_t n, mote__expert *out, mote_error *err);
-    void (*release)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n);
-    void (*prefetch)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n);
     void *user;
+    uint32_t wave; /* most experts in a wave */
+    /* present[i] = 1: out[i] may be used at once; the others after wait(). */
+    mote_status (*begin)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n,
+            mote__expert *out, uint8_t *present, mote_error *err);
+    mote_status (*wait)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n,
+            mote_error *err);
+    void (*end)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n);
+    /* A guess at what comes next: read it if there is nothing better to do. */
+    void (*prefetch)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n);
 } mote__expert_source;
 
 typedef struct mote__net {

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/status.h"
+#include "model/stream.h"
 #include "model/units.h"
 
 #include <stdatomic.h>
@@ -252,10 +253,22 @@ mote_status mote__pack_verify(
     return st;
 }
 
-static void close_backing(void *backing)
+/* What an open pack keeps until the model closes. */
+typedef struct backing {
+    mote__pack_file pack;
+    mote__layout full; /* of the whole pack: streamed units refer to it */
+    stored s;
+    mote__file direct;
+} backing;
+
+static void close_backing(void *arg)
 {
-    mote__pack_file_close(backing);
-    free(backing);
+    backing *b = arg;
+    stored_free(&b->s);
+    mote__layout_free(&b->full);
+    mote__file_close(&b->direct);
+    mote__pack_file_close(&b->pack);
+    free(b);
 }
 
 static mote_status read_generation(
@@ -289,64 +302,167 @@ static mote_status map_weights(mote_model *m, mote__pack_file *p, const stored *
     return MOTE_OK;
 }
 
+/* Read resident units one by one into a compact arena (m->layout without experts). */
+static mote_status read_resident(mote_model *m, const backing *b,
+        const mote__slot *slots, size_t n_slots, const mote_model_options *o,
+        mote_error *err)
+{
+    read_job j = {.p = &b->pack, .l = &b->full, .s = &b->s};
+    size_t at = 0; /* slot in `slots` that corresponds to the unit's */
+    mote_status st = MOTE_OK;
+    for (size_t i = 0; st >= 0 && i < b->s.units.n; i++) {
+        const mote__unit *u = &b->s.units.units[i];
+        const mote__slot *from = &b->full.slots[u->slot];
+        if (u->n_slots == 3)
+            continue;
+        while (at < n_slots &&
+                (slots[at].role != from->role || slots[at].layer != from->layer))
+            at++;
+        if (at == n_slots)
+            break; /* the MTP module was left out */
+        if (o->progress && o->progress(o->progress_user, "load", slots[at].offset,
+                                   m->resident_bytes))
+            return mote__fail(err, MOTE_E_CANCELLED, "loading was cancelled");
+        size_t n = (size_t)u->n_bytes;
+        uint8_t *frame = malloc(mote__unit_bound(n)),
+                *work = malloc(mote__unit_work(n) + 1);
+        if (!frame || !work)
+            st = mote__fail_memory(err, n, "reading weights");
+        /* within its slot, a unit lies where it lies in the whole arena */
+        j.arena = m->arena + slots[at].offset - from->offset;
+        if (st >= 0)
+            st = read_unit(&j, i, frame, work, err);
+        free(frame);
+        free(work);
+    }
+    return st;
+}
+
+/* Everything but routed experts in memory; those through a cache of what is left of the
+ * budget. */
+static mote_status open_stream(
+        mote_model *m, backing *b, const mote_model_options *o, mote_error *err)
+{
+    const mote__config *c = &m->net.config;
+    mote__layout resident = m->layout;
+    resident.capacity = resident.n_slots;
+    resident.slots = malloc(resident.n_slots * sizeof *resident.slots);
+    if (!resident.slots)
+        return mote__fail_memory(
+                err, resident.n_slots * sizeof *resident.slots, "layout");
+    resident.n_slots = 0;
+    for (size_t i = 0; i < m->layout.n_slots; i++)
+        if (m->layout.slots[i].role < MOTE__ROLE_EXPERT_GATE)
+            resident.slots[resident.n_slots++] = m->layout.slots[i];
+    mote_status st = mote__layout_place(&resident, err);
+    uint64_t expert = mote__stream_expert_bytes(&b->s.units);
+    /* tables, and a frame in flight per reader when compressed */
+    uint64_t overhead = (1u << 20) +
+                        (uint64_t)c->n_routed_experts * b->full.n_layers * 64 +
+                        (b->s.places ? 8 * expert : 0);
+    uint64_t least = resident.arena_bytes + overhead + c->num_experts_per_tok * expert;
+    if (st >= 0 && o->memory_bytes < least)
+        st = mote__fail(err, MOTE_E_BUDGET,
+                "option memory_bytes: expected at least %llu (what must stay, and the "
+                "experts of one token), found %llu",
+                (unsigned long long)least, (unsigned long long)o->memory_bytes);
+    if (st < 0)
+        goto out;
+    m->resident_bytes = resident.arena_bytes;
+    mote__layout whole = m->layout; /* info describes the whole model */
+    m->layout.arena_bytes = resident.arena_bytes;
+    st = mote__model_allocate(m, err);
+    m->layout = whole;
+    if (st >= 0)
+        st = read_resident(m, b, resident.slots, resident.n_slots, o, err);
+    if (st < 0)
+        goto out;
+    if (o->mapping == MOTE_MAP_DIRECT && !b->s.places)
+        (void)mote__file_open_direct(&b->direct, &b->pack.file, NULL);
+    mote__stream_setup setup = {.pack = &b->pack,
+            .layout = &b->full,
+            .units = &b->s.units,
+            .hashes = b->s.hashes,
+            .places = b->s.places,
+            .base = b->s.base,
+            .cache_bytes = o->memory_bytes - resident.arena_bytes - overhead,
+            .n_experts = c->n_routed_experts,
+            .experts_per_token = c->num_experts_per_tok,
+            .direct = b->direct.handle >= 0 ? &b->direct : NULL};
+    st = mote__stream_open(&m->stream, &setup, &m->memory, err);
+    if (st < 0)
+        goto out;
+    m->net.source = mote__stream_source(m->stream);
+    m->layout = resident;
+    st = mote__model_bind(m, err);
+    m->layout = whole;
+out:
+    free(resident.slots);
+    return st;
+}
+
+/* In place where that is possible, else read. */
+static mote_status open_whole(
+        mote_model *m, backing *b, const mote_model_options *o, mote_error *err)
+{
+    mote__pack_file *p = &b->pack;
+    int can_map = !b->s.places && o->mapping < MOTE_MAP_OFF;
+    if (p->file.data && ((uintptr_t)p->file.data + b->s.base) % 64 != 0)
+        can_map = 0;
+    if (b->s.places && o->mapping == MOTE_MAP_ON)
+        return mote__fail(err, MOTE_E_UNSUPPORTED,
+                "option mapping: compressed packs cannot be mapped");
+    mote_status st = MOTE_OK;
+    if (can_map) {
+        st = map_weights(m, p, &b->s, &b->full, err);
+        if (st != MOTE_E_UNSUPPORTED || o->mapping == MOTE_MAP_ON)
+            return st < 0 ? st : mote__model_bind(m, err);
+    }
+    st = mote__model_allocate(m, err);
+    if (st >= 0)
+        st = read_units(p, &b->full, &b->s, m->arena, m->pool, o->progress,
+                o->progress_user, "load", err);
+    return st < 0 ? st : mote__model_bind(m, err);
+}
+
 mote_status mote__pack_load(
         mote_model *m, mote__file *file, const mote_model_options *o, mote_error *err)
 {
-    mote__pack_file *p = malloc(sizeof *p);
-    if (!p) {
+    backing *b = calloc(1, sizeof *b);
+    if (!b) {
         mote__file_close(file);
-        return mote__fail_memory(err, sizeof *p, "pack");
+        return mote__fail_memory(err, sizeof *b, "pack");
     }
-    mote_status st = mote__pack_file_open(p, file, err);
+    mote__file_init(&b->direct);
+    mote_status st = mote__pack_file_open(&b->pack, file, err);
     if (st < 0) {
-        free(p);
+        free(b);
         return st;
     }
-    m->backing = p;
+    m->backing = b;
     m->backing_close = close_backing;
-    mote__layout full = {0};
-    stored s = {0};
-    st = mote__pack_describe(p, &m->net.config, &full, MOTE_MTP_AUTO, err);
+    const mote__pack_file *p = &b->pack;
+    st = mote__pack_describe(p, &m->net.config, &b->full, MOTE_MTP_AUTO, err);
     if (st >= 0)
         st = mote__pack_describe(p, &m->net.config, &m->layout, o->mtp, err);
     if (st >= 0)
-        st = stored_open(&s, p, &full, err);
+        st = stored_open(&b->s, p, &b->full, err);
     if (st >= 0)
         st = read_generation(m, p, err);
     if (st < 0)
-        goto out;
+        return st;
     m->mtp_modules = m->net.config.num_nextn_predict_layers;
-    /* In place: not compressed, aligned in memory, and mapping not refused. */
-    int can_map = !s.places && o->mapping != MOTE_MAP_OFF;
-    if (p->file.data && ((uintptr_t)p->file.data + s.base) % 64 != 0)
-        can_map = 0;
-    if (s.places && o->mapping == MOTE_MAP_ON) {
-        st = mote__fail(err, MOTE_E_UNSUPPORTED,
-                "option mapping: compressed packs cannot be mapped");
-        goto out;
-    }
-    if (can_map) {
-        st = map_weights(m, p, &s, &full, err);
-        if (st < 0 && o->mapping == MOTE_MAP_AUTO && st == MOTE_E_UNSUPPORTED)
-            can_map = 0; /* no mapping on this system: read instead */
-        else if (st < 0)
-            goto out;
-    }
-    if (!can_map) {
-        st = mote__model_allocate(m, err);
-        if (st >= 0)
-            st = read_units(p, &full, &s, m->arena, m->pool, o->progress,
-                    o->progress_user, "load", err);
-        if (st < 0)
-            goto out;
-    }
     /* From the checksums: no page of the weights is touched for it. */
     const mote__pack_section *forms = mote__pack_find(p, MOTE__PACK_FORMS);
-    m->fingerprint =
-            (mote__hash_of(s.hashes, s.units.n * sizeof *s.hashes) ^ forms->hash) | 1;
-    st = mote__model_bind(m, err);
-out:
-    stored_free(&s);
-    mote__layout_free(&full);
-    return st;
+    m->fingerprint = (mote__hash_of(b->s.hashes, b->s.units.n * sizeof *b->s.hashes) ^
+                             forms->hash) |
+                     1;
+    if (o->memory_bytes && b->full.arena_bytes > o->memory_bytes)
+        return open_stream(m, b, o, err);
+    return open_whole(m, b, o, err);
+}
+
+const mote__pack_file *mote__pack_of(const mote_model *m)
+{
+    return &((const backing *)m->backing)->pack;
 }

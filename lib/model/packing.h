@@ -14,7 +14,8 @@ mote_status mote__pack_checkpoint(const mote__checkpoint *ck, const char *path,
 mote_status mote__pack_verify(
         mote__pack_file *p, mote_progress_fn progress, void *user, mote_error *err);
 
-/* Open: m is begun (mote__model_begin). Takes `file` over, also on failure. */
+/* Open: m is begun (mote__model_begin); `file` is taken over, also on failure. */
+const mote__pack_file *mote__pack_of(const mote_model *m);
 mote_status mote__pack_load(
         mote_model *m, mote__file *file, const mote_model_options *o, mote_error *err);
 /* Configuration and layout of a pack, without weights. */

@@ -74,6 +74,8 @@ static void place(mote__work *w, const mote__net *net, placer *p)
     w->begin = take(p, e + 3, 4);
     w->active = take(p, e + 2, 4);
     w->expert = take(p, e + 2, sizeof *w->expert);
+    w->present = take(p, e + 2, 1);
+    w->guess = take(p, k + 1, 4);
     w->h_at = take(p, e + 2, 8);
     w->act_at = take(p, e + 2, 8);
     w->h = take(p, n * ((uint64_t)k * c->moe_intermediate_size + dense), 4);

@@ -33,6 +33,8 @@ struct mote__work {
     uint32_t *begin;      /* [experts + 2]: where an expert's rows begin in list */
     uint32_t *active;     /* [experts + 1]: experts with rows, ascending */
     mote__expert *expert; /* [experts + 1]: their weights */
+    uint8_t *present;      /* [experts + 1]: usable now (streaming) */
+    uint32_t *guess;       /* [k]: predicted experts of the next layer */
     uint64_t *h_at;       /* [experts + 1]: offset of an expert's rows in h (floats) */
     uint64_t *act_at;     /* the same in h_act (bytes) */
     float *h;             /* [rows * k][inter] + [rows][shared inter] */

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/stream.h"
+
+#include "base/hash.h"
+#include "base/status.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { READERS = 4 };
+#define NONE UINT32_MAX
+enum state { EMPTY, QUEUED, READING, READY, FAILED };
+
+typedef struct place {
+    uint8_t *data;
+    uint32_t expert; /* index into experts, or NONE */
+    uint32_t state;  /* enum state */
+    uint32_t pins;
+    uint32_t urgent; /* a session waits for it */
+    uint64_t queued; /* order in the queue */
+} place;
+
+typedef struct known {
+    uint32_t unit;  /* of the pack */
+    uint32_t place; /* where it is cached, or NONE */
+    float heat;     /* uses, fading */
+    uint64_t used;  /* clock of the last use */
+} known;
+
+struct mote__stream {
+    mote__stream_setup o;
+    mote__memory *memory;
+    mote__expert_source source;
+    known *experts; /* [n_layers][n_experts] */
+    size_t n_known;
+    place *places;
+    uint32_t n_places;
+    size_t place_bytes;
+    uint8_t *block;
+    size_t block_bytes;
+    pthread_mutex_t lock;
+    pthread_cond_t work, done;
+    pthread_t readers[READERS];
+    uint32_t n_readers, stopping;
+    uint64_t clock, queue_clock;
+    mote_stream_stats stats;
+    mote_error error; /* of the last failed read */
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t mote__stream_expert_bytes(const mote__units *units)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < units->n; i++)
+        if (units->units[i].n_slots == 3 && units->units[i].n_bytes > n)
+            n = units->units[i].n_bytes;
+    return (n + 4095) / 4096 * 4096;
+}
+
+/* Read one expert into its place. Called without the lock. */
+static mote_status read_expert(
+        mote__stream *s, const known *k, uint8_t *dst, uint64_t *bytes, mote_error *err)
+{
+    const mote__unit *u = &s->o.units->units[k->unit];
+    const uint64_t *at = s->o.places ? s->o.places + 2 * (size_t)k->unit : NULL;
+    size_t n = (size_t)(at ? at[1] : u->n_bytes);
+    uint64_t offset = s->o.base + (at ? at[0] : u->offset);
+    uint8_t *frame = dst, *work = NULL;
+    mote_status st = MOTE_OK;
+    *bytes = n;
+    if (at) {
+        frame = malloc(n + 1);
+        work = malloc(mote__unit_work((size_t)u->n_bytes) + 1);
+        if (!frame || !work)
+            st = mote__fail_memory(err, n, "reading an expert");
+    }
+    if (st >= 0 && s->o.direct && !at)
+        st = mote__file_read(s->o.direct, offset, (n + 4095) / 4096 * 4096, dst, err);
+    else if (st >= 0)
+        st = mote__file_read(&s->o.pack->file, offset, n, frame, err);
+    if (st >= 0 && mote__hash_of(frame, n) != s->o.hashes[k->unit])
+        st = mote__fail(err, MOTE_E_FORMAT,
+                "the pack is damaged: an expert of layer %u does not match its "
+                "checksum",
+                s->o.layout->slots[u->slot].layer);
+    if (st >= 0 && at)
+        st = mote__unit_expand(dst, frame, n, u, s->o.layout, work, err);
+    if (at)
+        free(frame);
+    free(work);
+    return st;
+}
+
+/* The queued place to read next: urgent ones first, oldest first. */
+static place *next_queued(mote__stream *s)
+{
+    place *best = NULL;
+    for (uint32_t i = 0; i < s->n_places; i++) {
+        place *p = &s->places[i];
+        if (p->state == QUEUED &&
+                (!best || p->urgent > best->urgent ||
+                        (p->urgent == best->urgent && p->queued < best->queued)))
+            best = p;
+    }
+    return best;
+}
+
+static void *reader(void *arg)
+{
+    mote__stream *s = arg;
+    pthread_mutex_lock(&s->lock);
+    while (!s->stopping) {
+        place *p = next_queued(s);
+        if (!p) {
+            pthread_cond_wait(&s->work, &s->lock);
+            continue;
+        }
+        p->state = READING;
+        const known *k = &s->experts[p->expert];
+        pthread_mutex_unlock(&s->lock);
+        mote_error err;
+        uint64_t bytes = 0;
+        mote_status st = read_expert(s, k, p->data, &bytes, &err);
+        pthread_mutex_lock(&s->lock);
+        p->state = st < 0 ? FAILED : READY;
+        p->urgent = 0;
+        if (st < 0)
+            s->error = err;
+        s->stats.bytes_read += bytes;
+        pthread_cond_broadcast(&s->done);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* A place to overwrite: empty, or the coldest that nobody uses. For a guess (urgent 0),
+ * only one that is colder than `heat`. */
+static place *victim(mote__stream *s, int urgent, float heat)
+{
+    place *best = NULL;
+    float coldest = 0;
+    for (uint32_t i = 0; i < s->n_places; i++) {
+        place *p = &s->places[i];
+        if (p->pins || p->state == READING || (p->state == QUEUED && !urgent))
+            continue;
+        if (p->state == EMPTY || p->state == FAILED)
+            return p;
+        known *k = &s->experts[p->expert];
+        /* fade by age, so that yesterday's favourites leave */
+        float h = k->heat / (1.0f + (float)(s->clock - k->used) / 4096.0f);
+        if (!best || h < coldest) {
+            best = p;
+            coldest = h;
+        }
+    }
+    return best && !urgent && coldest >= heat ? NULL : best;
+}
+
+static void assign(mote__stream *s, place *p, uint32_t expert, int urgent)
+{
+    if (p->state != EMPTY && p->expert != NONE)
+        s->experts[p->expert].place = NONE;
+    p->expert = expert;
+    p->state = QUEUED;
+    p->urgent = (uint32_t)urgent;
+    p->queued = s->queue_clock++;
+    s->experts[expert].place = (uint32_t)(p - s->places);
+    pthread_cond_signal(&s->work);
+}
+
+static void describe(const mote__stream *s, const known *k, mote__expert *out)
+{
+    const mote__unit *u = &s->o.units->units[k->unit];
+    const uint8_t *data = s->places[k->place].data;
+    mote_k_matrix *w[3] = {&out->gate, &out->up, &out->down};
+    for (uint32_t i = 0; i < 3; i++) {
+        const mote__slot *t = &s->o.layout->slots[u->slot + i];
+        *w[i] = (mote_k_matrix){.data = data + (t->offset - u->offset),
+                .scales = t->scale_bytes
+                                  ? (const float *)(const void *)(data +
+                                                                  (t->scale_offset -
+                                                                          u->offset))
+                                  : NULL,
+                .n_rows = t->n_rows,
+                .n_cols = t->n_cols,
+                .type = t->form};
+    }
+}
+
+static known *find(mote__stream *s, uint32_t layer, uint32_t expert)
+{
+    return &s->experts[(size_t)layer * s->o.n_experts + expert];
+}
+
+/* How many of the wanted are cached or can be: enough places that nobody pins? */
+static int has_room(
+        mote__stream *s, uint32_t layer, const uint32_t *experts, uint32_t n)
+{
+    uint32_t missing = 0, free_places = 0;
+    for (uint32_t i = 0; i < n; i++)
+        missing += find(s, layer, experts[i])->place == NONE;
+    for (uint32_t i = 0; i < s->n_places; i++)
+        free_places += s->places[i].pins == 0 && s->places[i].state != READING;
+    /* those of the wanted that are cached and not pinned must not be counted as victims
+     */
+    for (uint32_t i = 0; i < n; i++) {
+        known *k = find(s, layer, experts[i]);
+        if (k->place != NONE && s->places[k->place].pins == 0 &&
+                s->places[k->place].state != READING)
+            free_places--;
+    }
+    return free_places >= missing;
+}
+
+static mote_status stream_begin(void *user, uint32_t layer, const uint32_t *experts,
+        uint32_t n, mote__expert *out, uint8_t *present, mote_error *err)
+{
+    mote__stream *s = user;
+    (void)err;
+    pthread_mutex_lock(&s->lock);
+    while (!has_room(s, layer, experts, n))
+        pthread_cond_wait(&s->done, &s->lock);
+    s->clock++;
+    /* first pin what is there, so that it is not chosen as a victim */
+    for (uint32_t i = 0; i < n; i++) {
+        known *k = find(s, layer, experts[i]);
+        k->heat = k->heat * 0.98f + 1.0f;
+        k->used = s->clock;
+        if (k->place != NONE && s->places[k->place].state == FAILED) {
+            s->places[k->place].expert = NONE;
+            s->places[k->place].state = EMPTY;
+            k->place = NONE;
+        }
+        if (k->place != NONE)
+            s->places[k->place].pins++;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        known *k = find(s, layer, experts[i]);
+        if (k->place == NONE) {
+            place *p = victim(s, 1, 0);
+            assign(s, p, (uint32_t)(k - s->experts), 1);
+            p->pins++;
+            s->stats.misses++;
+            present[i] = 0;
+        } else {
+            place *p = &s->places[k->place];
+            present[i] = p->state == READY;
+            p->urgent = 1;
+            s->stats.hits++;
+        }
+        describe(s, k, &out[i]);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return MOTE_OK;
+}
+
+static mote_status stream_wait(void *user, uint32_t layer, const uint32_t *experts,
+        uint32_t n, mote_error *err)
+{
+    mote__stream *s = user;
+    mote_status st = MOTE_OK;
+    pthread_mutex_lock(&s->lock);
+    uint64_t start = 0;
+    for (uint32_t i = 0; i < n && st >= 0; i++) {
+        place *p = &s->places[find(s, layer, experts[i])->place];
+        while (p->state != READY && p->state != FAILED) {
+            start = start ? start : now_ns();
+            pthread_cond_wait(&s->done, &s->lock);
+        }
+        if (p->state == FAILED) {
+            if (err)
+                *err = s->error;
+            st = s->error.status;
+        }
+    }
+    if (start)
+        s->stats.stall_ns += now_ns() - start;
+    pthread_mutex_unlock(&s->lock);
+    return st;
+}
+
+static void stream_end(void *user, uint32_t layer, const uint32_t *experts, uint32_t n)
+{
+    mote__stream *s = user;
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < n; i++)
+        s->places[find(s, layer, experts[i])->place].pins--;
+    pthread_cond_broadcast(&s->done);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void stream_prefetch(
+        void *user, uint32_t layer, const uint32_t *experts, uint32_t n)
+{
+    mote__stream *s = user;
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < n; i++) {
+        known *k = find(s, layer, experts[i]);
+        if (k->place != NONE)
+            continue;
+        /* a guess is right more often than not: worth as much as one use */
+        place *p = victim(s, 0, k->heat + 0.7f);
+        if (!p)
+            break;
+        k->used = s->clock;
+        assign(s, p, (uint32_t)(k - s->experts), 0);
+        s->stats.prefetched++;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+mote_status mote__stream_open(mote__stream **out, const mote__stream_setup *setup,
+        mote__memory *m, mote_error *err)
+{
+    *out = NULL;
+    mote__stream *s = mote__calloc(m, MOTE_MEM_OTHER, 1, sizeof *s);
+    if (!s)
+        return mote__fail_memory(err, sizeof *s, "expert cache");
+    s->o = *setup;
+    s->memory = m;
+    s->place_bytes = (size_t)mote__stream_expert_bytes(setup->units);
+    uint64_t n = s->place_bytes ? setup->cache_bytes / s->place_bytes : 0;
+    uint32_t layers = setup->layout->n_layers;
+    s->n_known = (size_t)layers * setup->n_experts;
+    s->n_places = n > s->n_known ? (uint32_t)s->n_known : (uint32_t)n;
+    s->block_bytes = s->n_places * s->place_bytes + 4096;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->work, NULL);
+    pthread_cond_init(&s->done, NULL);
+    s->experts = mote__calloc(m, MOTE_MEM_OTHER, s->n_known, sizeof *s->experts);
+    s->places = mote__calloc(m, MOTE_MEM_OTHER, s->n_places, sizeof *s->places);
+    s->block = mote__alloc(m, MOTE_MEM_WEIGHTS, s->block_bytes);
+    mote_status st = MOTE_OK;
+    if (!s->experts || !s->places || !s->block) {
+        st = mote__fail_memory(err, s->block_bytes, "expert cache");
+        goto out;
+    }
+    uint8_t *data = (uint8_t *)(((uintptr_t)s->block + 4095) / 4096 * 4096);
+    for (uint32_t i = 0; i < s->n_places; i++)
+        s->places[i] = (place){.data = data + i * s->place_bytes, .expert = NONE};
+    for (size_t i = 0; i < s->n_known; i++)
+        s->experts[i] = (known){.unit = NONE, .place = NONE};
+    for (size_t i = 0; i < setup->units->n; i++) {
+        const mote__unit *u = &setup->units->units[i];
+        const mote__slot *t = &setup->layout->slots[u->slot];
+        if (u->n_slots == 3)
+            find(s, t->layer, t->expert)->unit = (uint32_t)i;
+    }
+    for (; s->n_readers < READERS; s->n_readers++)
+        if (pthread_create(&s->readers[s->n_readers], NULL, reader, s) != 0)
+            break;
+    if (!s->n_readers) {
+        st = mote__fail(err, MOTE_E_MEMORY, "no thread for reading experts");
+        goto out;
+    }
+    s->source = (mote__expert_source){.user = s,
+            .wave = s->n_places,
+            .begin = stream_begin,
+            .wait = stream_wait,
+            .end = stream_end,
+            .prefetch = stream_prefetch};
+    /* In prefill, leave places for the next wave's reads while this one computes. */
+    if (s->n_places >= 4 * setup->experts_per_token)
+        s->source.wave = s->n_places / 2;
+    *out = s;
+    return MOTE_OK;
+out:
+    mote__stream_close(s);
+    return st;
+}
+
+void mote__stream_close(mote__stream *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stopping = 1;
+    pthread_cond_broadcast(&s->work);
+    pthread_mutex_unlock(&s->lock);
+    for (uint32_t i = 0; i < s->n_readers; i++)
+        pthread_join(s->readers[i], NULL);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->done);
+    mote__memory *m = s->memory;
+    mote__free(m, MOTE_MEM_WEIGHTS, s->block, s->block_bytes);
+    mote__free(m, MOTE_MEM_OTHER, s->places, s->n_places * sizeof *s->places);
+    mote__free(m, MOTE_MEM_OTHER, s->experts, s->n_known * sizeof *s->experts);
+    mote__free(m, MOTE_MEM_OTHER, s, sizeof *s);
+}
+
+const mote__expert_source *mote__stream_source(const mote__stream *s)
+{
+    return &s->source;
+}
+
+void mote__stream_stats(mote__stream *s, mote_stream_stats *stats)
+{
+    pthread_mutex_lock(&s->lock);
+    *stats = s->stats;
+    for (uint32_t i = 0; i < s->n_places; i++)
+        if (s->places[i].state == READY)
+            stats->bytes_cached += s->place_bytes;
+    pthread_mutex_unlock(&s->lock);
+    stats->active = 1;
+}
