@@ -10,7 +10,10 @@
 #include <pcre2.h>
 
 enum {
-    MATCH_STEPS_BASE = 10000000, /* per match, and 16 more per unit of text */
+    /* Bounds for a pattern that explodes. Sound ones take a few steps per match and per
+     * unit that they try and give back. */
+    MATCH_STEPS = 10000,
+    MATCH_STEPS_PER_UNIT = 16,
     HEAP_LIMIT_KIB = 262144,
     JIT_STACK_START = 32768,
     JIT_STACK_MAX = 16 << 20
@@ -209,6 +212,9 @@ static mote_status code_match(mote__split_run *run, const mote__split_stage *sta
         size_t begin, size_t end, size_t *at, size_t *to)
 {
     const uint8_t *subject = run->classes + begin;
+    uint64_t steps = MATCH_STEPS + MATCH_STEPS_PER_UNIT * (uint64_t)(end - begin);
+    pcre2_set_match_limit(
+            run->match_context, steps > UINT32_MAX ? UINT32_MAX : (uint32_t)steps);
     int rc = PCRE2_ERROR_JIT_STACKLIMIT;
     if (stage->jit)
         rc = pcre2_jit_match(stage->code, subject, end - begin, *at - begin, 0,
@@ -297,9 +303,6 @@ static mote_status prepare(mote__split_run *run, size_t n)
             return mote__fail_memory(run->err, 0, "splitting text");
         pcre2_set_heap_limit(run->match_context, HEAP_LIMIT_KIB);
     }
-    uint64_t steps = MATCH_STEPS_BASE + 16 * (uint64_t)n;
-    pcre2_set_match_limit(
-            run->match_context, steps > UINT32_MAX ? UINT32_MAX : (uint32_t)steps);
     return MOTE_OK;
 }
 

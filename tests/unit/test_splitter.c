@@ -273,6 +273,37 @@ static void test_linear(void **state)
     free(text);
 }
 
+/* A pattern that explodes ends with a sentence, with and without executable memory. */
+static void test_explosion(void **state)
+{
+    (void)state;
+    static const char *const patterns[] = {
+            "(a+)+b", "(?:a|a)*b", "a*a*a*a*a*b", "(?:(?:a+)+)+\\z", "(?:a|aa)+(?!a)b"};
+    char text[20002];
+    memset(text, 'a', 20000);
+    memcpy(text + 20000, "cb", 2);
+    clock_t begin = clock();
+    for (size_t i = 0; i < 2 * sizeof patterns / sizeof *patterns; i++) {
+        mote__splitter s;
+        mote_error err = {0};
+        pieces p = {0};
+        const char *pattern = patterns[i / 2];
+        mote__splitter_init(&s, NULL);
+        assert_int_equal(
+                mote__splitter_add(&s, pattern, strlen(pattern), false, &err), 0);
+        assert_int_equal(mote__splitter_freeze(&s, &err), 0);
+        if (i % 2)
+            s.stages[0].jit = false;
+        mote__split_run run = {.splitter = &s, .piece = take, .arg = &p, .err = &err};
+        mote_status st = mote__split_text(&run, (const uint8_t *)text, sizeof text);
+        if (st != MOTE_E_UNSUPPORTED || !strstr(err.message, "too many steps"))
+            fail_msg("%s: %d: %s", pattern, (int)st, err.message);
+        mote__split_run_free(&run);
+        mote__splitter_free(&s);
+    }
+    assert_true((double)(clock() - begin) / CLOCKS_PER_SEC < 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +314,7 @@ int main(void)
             cmocka_unit_test(test_refused),
             cmocka_unit_test(test_too_many_classes),
             cmocka_unit_test(test_linear),
+            cmocka_unit_test(test_explosion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
