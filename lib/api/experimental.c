@@ -7,6 +7,7 @@
 #include "api/options.h"
 #include "base/status.h"
 #include "model/load.h"
+#include "model/packing.h"
 #include "session/session.h"
 
 #include <string.h>
@@ -22,57 +23,77 @@ static const uint32_t types[] = {[MOTE_TYPE_KEEP] = MOTE_K_E4M3,
         [MOTE_TYPE_INT8] = MOTE_K_I8,
         [MOTE_TYPE_INT4] = MOTE_K_I4};
 
+/* A preset cut to n_layers, and the kinds of its weights: int4 keeps everything but
+ * routed experts at 8 bits, as packs do. */
+static mote_status shape(mote__config *c, uint32_t *dense, uint32_t *expert,
+        const char *preset, uint32_t n_layers, uint32_t type, mote_error *err)
+{
+    if (type >= sizeof types / sizeof *types)
+        return mote__fail(
+                err, MOTE_E_INVALID, "type: expected MOTE_TYPE_..., found %u", type);
+    if (!mote__preset(c, preset))
+        return mote__fail(
+                err, MOTE_E_NOT_FOUND, "no preset is named \"%.40s\"", preset);
+    if (n_layers > c->num_hidden_layers)
+        return mote__fail(err, MOTE_E_INVALID, "layers: expected at most %u, found %u",
+                c->num_hidden_layers, n_layers);
+    if (n_layers)
+        c->num_hidden_layers = n_layers;
+    if (c->first_k_dense_replace > c->num_hidden_layers)
+        c->first_k_dense_replace = c->num_hidden_layers;
+    *expert = types[type];
+    *dense = *expert == MOTE_K_I4 ? MOTE_K_I8 : *expert;
+    return MOTE_OK;
+}
+
 mote_status mote_x_model_synthesize(mote_model **out, const char *preset,
         uint32_t n_layers, uint32_t type, uint64_t seed,
         const mote_model_options *options, mote_error *err)
 {
     mote_model_options o;
     mote_model *m = NULL;
+    uint32_t dense = 0, expert = 0;
     if (out)
         *out = NULL;
     if (!out || !preset)
         return mote__fail(
                 err, MOTE_E_INVALID, "expected a preset and a place for the model");
-    if (type >= sizeof types / sizeof *types)
-        return mote__fail(
-                err, MOTE_E_INVALID, "type: expected MOTE_TYPE_..., found %u", type);
     mote_status st = mote__options_take(MOTE_OPTIONS_MODEL, &o, options, err);
     if (st >= 0)
         st = mote__model_begin(&m, &o, err);
     if (st < 0)
         return st;
     mote__config *c = &m->net.config;
-    if (!mote__preset(c, preset)) {
-        st = mote__fail(err, MOTE_E_NOT_FOUND, "no preset is named \"%.40s\"", preset);
-        goto fail;
-    }
-    if (n_layers > c->num_hidden_layers) {
-        st = mote__fail(err, MOTE_E_INVALID, "layers: expected at most %u, found %u",
-                c->num_hidden_layers, n_layers);
-        goto fail;
-    }
-    if (n_layers)
-        c->num_hidden_layers = n_layers;
-    if (c->first_k_dense_replace > c->num_hidden_layers)
-        c->first_k_dense_replace = c->num_hidden_layers;
+    st = shape(c, &dense, &expert, preset, n_layers, type, err);
     m->mtp_modules = c->num_nextn_predict_layers;
-    /* int4 keeps everything but routed experts at 8 bits, as packs do */
-    uint32_t k = types[type], dense = k == MOTE_K_I4 ? MOTE_K_I8 : k;
-    st = mote__layout_from_config(
-            &m->layout, c, dense, k, m->mtp_modules && o.mtp != MOTE_MTP_OFF, err);
+    if (st >= 0)
+        st = mote__layout_from_config(&m->layout, c, dense, expert,
+                m->mtp_modules && o.mtp != MOTE_MTP_OFF, err);
     if (st >= 0)
         st = mote__model_allocate(m, err);
     if (st >= 0) {
         mote__load_random(m->arena, &m->layout, m->pool, seed);
         st = mote__model_bind(m, err);
     }
-    if (st >= 0) {
+    if (st < 0)
+        mote__model_close(m);
+    else
         *out = m;
-        return MOTE_OK;
-    }
-fail:
-    mote__model_close(m);
     return st;
+}
+
+mote_status mote_x_pack_synthesize(const char *preset, uint32_t n_layers, uint32_t type,
+        uint64_t seed, const char *path, mote_progress_fn progress, void *progress_user,
+        mote_error *err)
+{
+    mote__config c;
+    uint32_t dense = 0, expert = 0;
+    if (!preset || !path)
+        return mote__fail(err, MOTE_E_INVALID, "expected a preset and a path");
+    mote_status st = shape(&c, &dense, &expert, preset, n_layers, type, err);
+    return st < 0 ? st
+                  : mote__pack_random(&c, path, dense, expert, seed, progress,
+                            progress_user, err);
 }
 
 uint64_t mote_x_allocations(const mote_model *model)

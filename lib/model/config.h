@@ -43,6 +43,8 @@ int mote__config_is_moe(const mote__config *c, uint32_t layer);
  * was expected and what was found. */
 mote_status mote__config_parse(
         mote__config *out, const char *json, size_t size, mote_error *err);
+/* config.json text (from malloc) that parses to *c again; NULL when out of memory. */
+char *mote__config_write(const mote__config *c);
 /* generation_config.json: temperature and top_p (0 when absent or do_sample is false). */
 mote_status mote__generation_config_parse(float *temperature, float *top_p,
         const char *json, size_t size, mote_error *err);

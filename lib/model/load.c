@@ -381,31 +381,38 @@ static void random_panels(
         scales[i] = a / top;
 }
 
+void mote__load_random_slot(
+        uint8_t *data, float *scales, const mote__slot *s, uint64_t seed)
+{
+    uint64_t rng = seed;
+    if (s->form < MOTE_K_TYPES) {
+        random_panels(data, scales, s, &rng);
+        return;
+    }
+    uint64_t n = (uint64_t)s->n_rows * s->n_cols;
+    if (s->form == MOTE__FORM_ROWS_BF16) {
+        for (uint64_t k = 0; k < n; k++)
+            ((uint16_t *)(void *)data)[k] =
+                    mote_k_f32_to_bf16((float)(mix(&rng) >> 40) / 8388608.0f - 1.0f);
+        return;
+    }
+    int router = s->role == MOTE__ROLE_ROUTER;
+    float a = router ? sqrtf(3.0f / (float)s->n_cols) : 0.1f;
+    float mid = router || s->role == MOTE__ROLE_ROUTER_BIAS ? 0.0f : 1.0f;
+    for (uint64_t k = 0; k < n; k++)
+        ((float *)(void *)data)[k] =
+                mid + a * ((float)(mix(&rng) >> 40) / 8388608.0f - 1.0f);
+}
+
 static void random_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
 {
     load_job *j = arg;
     (void)worker;
     for (uint32_t i = begin; i < end; i++) {
         const mote__slot *s = &j->l->slots[i];
-        uint8_t *data = j->arena + s->offset;
-        uint64_t rng = j->seed * 0x9e3779b97f4a7c15u + i * 0xd1b54a32d192ed03u;
-        if (s->form < MOTE_K_TYPES) {
-            random_panels(data, (float *)(void *)(j->arena + s->scale_offset), s, &rng);
-        } else if (s->form == MOTE__FORM_ROWS_BF16) {
-            for (uint64_t k = 0; k < s->n_bytes / 2; k++)
-                ((uint16_t *)(void *)data)[k] = mote_k_f32_to_bf16(
-                        (float)(mix(&rng) >> 40) / 8388608.0f - 1.0f);
-        } else {
-            float a = s->role == MOTE__ROLE_ROUTER ? sqrtf(3.0f / (float)s->n_cols)
-                                                   : 0.1f;
-            float mid =
-                    s->role == MOTE__ROLE_ROUTER || s->role == MOTE__ROLE_ROUTER_BIAS
-                            ? 0.0f
-                            : 1.0f;
-            for (uint64_t k = 0; k < s->n_bytes / 4; k++)
-                ((float *)(void *)data)[k] =
-                        mid + a * ((float)(mix(&rng) >> 40) / 8388608.0f - 1.0f);
-        }
+        mote__load_random_slot(j->arena + s->offset,
+                (float *)(void *)(j->arena + s->scale_offset), s,
+                j->seed * 0x9e3779b97f4a7c15u + i * 0xd1b54a32d192ed03u);
     }
 }
 

@@ -21,4 +21,7 @@ size_t mote__load_work_bytes(const mote__slot *s);
  * 1. The bits depend on seed and slot alone. */
 void mote__load_random(
         uint8_t *arena, const mote__layout *l, mote__pool *pool, uint64_t seed);
+/* One slot (or a part of one). */
+void mote__load_random_slot(
+        uint8_t *data, float *scales, const mote__slot *s, uint64_t seed);
 #endif

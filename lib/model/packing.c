@@ -25,7 +25,9 @@ typedef struct item {
 } item;
 
 typedef struct packer {
-    const mote__checkpoint *ck;
+    const mote__checkpoint *ck; /* NULL: random weights */
+    const char *config;         /* with random weights: config.json */
+    uint64_t seed;
     mote__layout from, to; /* as the checkpoint has it; as the pack will */
     mote__units units;
     const mote__importance *importance;
@@ -106,6 +108,11 @@ static mote_status produce(packer *k, uint32_t slot, const mote__unit *u, uint8_
 {
     mote__slot from = part_of(&k->from.slots[slot], u);
     mote__slot to = part_of(&k->to.slots[slot], u);
+    if (!k->ck) {
+        mote__load_random_slot(data, scales, &to,
+                k->seed + slot * 0xd1b54a32d192ed03u + u->begin * 0x9e3779b97f4a7c15u);
+        return MOTE_OK;
+    }
     void *work = malloc(mote__load_work_bytes(&from));
     uint8_t *tmp = NULL, *spare = NULL;
     float *tmp_scales = NULL, *rows = NULL;
@@ -373,7 +380,7 @@ static mote_status put_text(mote__pack_writer *w, uint32_t kind,
         const mote__checkpoint *ck, const char *name, mote_error *err)
 {
     size_t n;
-    const char *text = mote__checkpoint_text(ck, name, &n);
+    const char *text = ck ? mote__checkpoint_text(ck, name, &n) : NULL;
     if (!text)
         return MOTE_OK;
     mote_status st = mote__pack_writer_section(w, kind, 0, err);
@@ -407,8 +414,12 @@ static mote_status write_pack(
         goto out;
     }
     st = mote__pack_writer_open(&w, path, k->level ? MOTE__PACK_COMPRESSED : 0, err);
-    if (st >= 0)
+    if (st >= 0 && k->ck)
         st = put_text(w, MOTE__PACK_CONFIG, k->ck, "config.json", err);
+    if (st >= 0 && !k->ck)
+        st = mote__pack_writer_section(w, MOTE__PACK_CONFIG, 0, err);
+    if (st >= 0 && !k->ck)
+        st = mote__pack_writer_put(w, k->config, strlen(k->config), err);
     if (st >= 0)
         st = put_text(w, MOTE__PACK_GENERATION, k->ck, "generation_config.json", err);
     if (st >= 0)
@@ -442,19 +453,52 @@ out:
     return st;
 }
 
+/* Units, workers, writing: what follows once both layouts are there. */
+static mote_status run(
+        packer *k, const char *path, const mote_pack_options *o, mote_error *err)
+{
+    mote_status st = mote__layout_place(&k->to, err);
+    if (st >= 0)
+        st = mote__units_of(&k->units, &k->to, err);
+    if (st >= 0)
+        st = mote__pool_open(&k->pool, NULL, 0, NULL, NULL, err);
+    return st < 0 ? st : write_pack(k, path, o, err);
+}
+
+static packer *packer_new(mote_error *err)
+{
+    packer *k = calloc(1, sizeof *k);
+    if (!k) {
+        mote__fail_memory(err, sizeof *k, "packing");
+        return NULL;
+    }
+    k->scales_slot = UINT32_MAX;
+    atomic_flag_clear(&k->error_taken);
+    return k;
+}
+
+static void packer_free(packer *k)
+{
+    free_items(k);
+    free(k->scales);
+    mote__pool_close(k->pool);
+    mote__units_free(&k->units);
+    mote__layout_free(&k->from);
+    mote__layout_free(&k->to);
+    free(k);
+}
+
 mote_status mote__pack_checkpoint(const mote__checkpoint *ck, const char *path,
         const mote_pack_options *o, mote_error *err)
 {
     mote__config c;
     uint32_t modules;
-    packer *k = calloc(1, sizeof *k);
     mote__importance *importance = NULL;
+    packer *k = packer_new(err);
     if (!k)
-        return mote__fail_memory(err, sizeof *k, "packing");
+        return MOTE_E_MEMORY;
     k->ck = ck;
     k->level = o->zstd_level;
-    k->scales_slot = UINT32_MAX;
-    atomic_flag_clear(&k->error_taken);
     mote_status st =
             mote__model_configure(&c, &k->from, &modules, ck, MOTE_MTP_AUTO, err);
     if (st >= 0)
@@ -465,21 +509,34 @@ mote_status mote__pack_checkpoint(const mote__checkpoint *ck, const char *path,
     }
     if (st >= 0) {
         choose_forms(&k->to, o);
-        st = mote__layout_place(&k->to, err);
+        st = run(k, path, o, err);
     }
-    if (st >= 0)
-        st = mote__units_of(&k->units, &k->to, err);
-    if (st >= 0)
-        st = mote__pool_open(&k->pool, NULL, 0, NULL, NULL, err);
-    if (st >= 0)
-        st = write_pack(k, path, o, err);
-    free_items(k);
-    free(k->scales);
-    mote__pool_close(k->pool);
-    mote__units_free(&k->units);
-    mote__layout_free(&k->from);
-    mote__layout_free(&k->to);
+    packer_free(k);
     mote__importance_close(importance);
-    free(k);
+    return st;
+}
+
+mote_status mote__pack_random(const mote__config *c, const char *path, uint32_t type,
+        uint32_t expert_type, uint64_t seed, mote_progress_fn progress, void *user,
+        mote_error *err)
+{
+    mote_pack_options o = {
+            .struct_size = sizeof o, .progress = progress, .progress_user = user};
+    packer *k = packer_new(err);
+    if (!k)
+        return MOTE_E_MEMORY;
+    char *config = mote__config_write(c);
+    mote_status st = config ? MOTE_OK : mote__fail_memory(err, 4096, "configuration");
+    k->config = config;
+    k->seed = seed;
+    uint32_t mtp = c->num_nextn_predict_layers > 0;
+    if (st >= 0)
+        st = mote__layout_from_config(&k->from, c, type, expert_type, mtp, err);
+    if (st >= 0)
+        st = mote__layout_from_config(&k->to, c, type, expert_type, mtp, err);
+    if (st >= 0)
+        st = run(k, path, &o, err);
+    packer_free(k);
+    free(config);
     return st;
 }

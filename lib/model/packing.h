@@ -10,6 +10,10 @@
  * any model. */
 mote_status mote__pack_checkpoint(const mote__checkpoint *ck, const char *path,
         const mote_pack_options *o, mote_error *err);
+/* Write a pack of random weights of a known shape (measurements). */
+mote_status mote__pack_random(const mote__config *c, const char *path, uint32_t type,
+        uint32_t expert_type, uint64_t seed, mote_progress_fn progress, void *user,
+        mote_error *err);
 /* Check every unit's checksum. */
 mote_status mote__pack_verify(
         mote__pack_file *p, mote_progress_fn progress, void *user, mote_error *err);
