@@ -31,16 +31,22 @@ static size_t round64(size_t n)
     return (n + 63u) & ~(size_t)63u;
 }
 
+/* An odd number of lines, so that rows do not meet in the same sets of L1 and L2. */
+static size_t odd_lines(size_t bytes)
+{
+    return round64(bytes) | 64u;
+}
+
 static size_t act_bytes(uint32_t form, uint32_t k)
 {
     const size_t k_pad = mote_k_pad(k), groups = (k_pad + 31u) / MOTE_ACT_GROUP;
     switch (form) {
     case MOTE_K_ACT_EXACT:
-        return 8 * k_pad;
+        return odd_lines(8 * k_pad);
     case MOTE_K_ACT_BF16:
-        return round64(2 * k_pad);
+        return odd_lines(2 * k_pad);
     default:
-        return round64(k_pad) + round64(16 * groups);
+        return odd_lines(round64(k_pad) + 16 * groups);
     }
 }
 
@@ -278,21 +284,16 @@ ALWAYS __m512 fold(uint32_t type, __m512 a, __m512 b)
     return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
 }
 
-/* Columns that share a scale are summed in two phases, even and odd steps of 8 columns,
- * one partial each (one phase for I4, whose 32 columns are short). One token so gets
- * four independent chains from a single panel read in order, which is what the hardware
- * prefetcher follows best: 2 or 4 panels at once, two places of one panel, or software
- * prefetch were all slower, by 10 to 60 % (Zen 4). */
+/* Columns that share a scale (a unit) are summed in two halves, groups of even and of
+ * odd number, added at the end. One token so gets four independent chains from a single
+ * panel read in order, which is what the hardware prefetcher follows best: 2 or 4
+ * panels at once, two places of one panel, or software prefetch were all slower, by 10
+ * to 60 % (Zen 4). */
 ALWAYS uint32_t unit_columns(uint32_t type)
 {
     return type == MOTE_K_I8   ? MOTE_I8_GROUP
            : type == MOTE_K_I4 ? MOTE_I4_GROUP
                                : MOTE_BLOCK;
-}
-
-ALWAYS uint32_t phases_of(uint32_t type)
-{
-    return type == MOTE_K_I4 ? 1 : 2;
 }
 
 ALWAYS __m512 scale_of(uint32_t type, const float *scales, uint32_t unit)
@@ -305,42 +306,41 @@ ALWAYS __m512 scale_of(uint32_t type, const float *scales, uint32_t unit)
 }
 
 /* total += partial * scale */
-ALWAYS void add_partial(float *y, uint32_t type, __m512 a, __m512 b, __m512 scale)
+ALWAYS void add_partial(float *y, uint32_t type, __m512 even0, __m512 even1,
+        __m512 odd0, __m512 odd1, __m512 scale)
 {
-    _mm512_store_ps(y, _mm512_fmadd_ps(fold(type, a, b), scale, _mm512_load_ps(y)));
+    const __m512 sum =
+            fold(type, _mm512_add_ps(even0, odd0), _mm512_add_ps(even1, odd1));
+    _mm512_store_ps(y, _mm512_fmadd_ps(sum, scale, _mm512_load_ps(y)));
 }
 
-/* One unit of one panel times nt tokens; weights are converted in registers. `steps` of
- * 8 columns is even. */
+/* One unit of one panel times nt tokens; weights are converted in registers. */
 ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
         uint32_t steps, uint32_t nt, uint32_t type, uint32_t terms, const tables *t)
 {
-    const uint32_t bytes = step_bytes(type), phases = phases_of(type);
+    const uint32_t bytes = step_bytes(type);
     const uint8_t *w = j->panel[p].data + (size_t)k0 / 8 * bytes;
     const uint8_t *x[FUSED];
-    __m512 sum[2][FUSED][2];
+    __m512 sum[FUSED][4];
     for (uint32_t i = 0; i < nt; i++) {
         x[i] = j->x[i] + (size_t)k0 * 2 * terms;
-        for (uint32_t h = 0; h < phases; h++)
-            sum[h][i][0] = sum[h][i][1] = _mm512_setzero_ps();
+        sum[i][0] = sum[i][1] = sum[i][2] = sum[i][3] = _mm512_setzero_ps();
     }
-    for (uint32_t s = 0; s < steps; s += phases)
-        for (uint32_t h = 0; h < phases; h++) {
-            __m512i b[4];
-            decode_step(b, t, type, w + (size_t)(s + h) * bytes);
-            for (uint32_t g = 0; g < 2; g++)
-                for (uint32_t i = 0; i < nt; i++)
-                    for (uint32_t e = 0; e < terms; e++) {
-                        const size_t at = (2 * (s + h) + g) * terms + e;
-                        const __m512i v = group_of(x[i] + at * 8);
-                        sum[h][i][0] = dot(sum[h][i][0], b[2 * g], v);
-                        sum[h][i][1] = dot(sum[h][i][1], b[2 * g + 1], v);
-                    }
-        }
+    for (size_t s = 0; s < steps; s++) {
+        __m512i b[4];
+        decode_step(b, t, type, w + s * bytes);
+        for (uint32_t g = 0; g < 2; g++)
+            for (uint32_t i = 0; i < nt; i++)
+                for (uint32_t e = 0; e < terms; e++) {
+                    const __m512i v = group_of(x[i] + ((2 * s + g) * terms + e) * 8);
+                    sum[i][2 * g] = dot(sum[i][2 * g], b[2 * g], v);
+                    sum[i][2 * g + 1] = dot(sum[i][2 * g + 1], b[2 * g + 1], v);
+                }
+    }
     const __m512 scale = scale_of(type, j->panel[p].scales, k0 / unit_columns(type));
-    for (uint32_t h = 0; h < phases; h++)
-        for (uint32_t i = 0; i < nt; i++)
-            add_partial(total[i][p], type, sum[h][i][0], sum[h][i][1], scale);
+    for (uint32_t i = 0; i < nt; i++)
+        add_partial(
+                total[i][p], type, sum[i][0], sum[i][1], sum[i][2], sum[i][3], scale);
 }
 
 /* Few tokens: weights come from memory once. */
@@ -358,50 +358,56 @@ ALWAYS void few_panels(
     }
 }
 
-/* Many tokens: one unit of two panels in bf16, w0 and w1 256 bytes per step, times nt
- * tokens, phase after phase. All sums stay in registers. */
-ALWAYS void tile(totals *total, uint32_t first, const uint8_t *w0, const uint8_t *w1,
-        const __m512 *scale, const uint8_t *const *rows, size_t x_at, uint32_t steps,
-        uint32_t phases, uint32_t nt, uint32_t type, uint32_t terms)
-{
-    for (uint32_t h = 0; h < phases; h++) {
-        const uint8_t *x[TILE];
-        __m512 sum[TILE][4];
-        for (uint32_t i = 0; i < nt; i++) {
-            x[i] = rows[i] + x_at;
-            for (int a = 0; a < 4; a++)
-                sum[i][a] = _mm512_setzero_ps();
-        }
-        for (size_t s = h; s < steps; s += phases)
-            for (size_t g = 2 * s; g < 2 * s + 2; g++) {
-                const __m512i a0 = _mm512_load_si512(w0 + g * 128);
-                const __m512i a1 = _mm512_load_si512(w0 + g * 128 + 64);
-                const __m512i b0 = _mm512_load_si512(w1 + g * 128);
-                const __m512i b1 = _mm512_load_si512(w1 + g * 128 + 64);
-                for (uint32_t i = 0; i < nt; i++)
-                    for (uint32_t e = 0; e < terms; e++) {
-                        const __m512i v = group_of(x[i] + (g * terms + e) * 8);
-                        sum[i][0] = dot(sum[i][0], a0, v);
-                        sum[i][1] = dot(sum[i][1], a1, v);
-                        sum[i][2] = dot(sum[i][2], b0, v);
-                        sum[i][3] = dot(sum[i][3], b1, v);
-                    }
-            }
-        for (uint32_t i = 0; i < nt; i++)
-            for (uint32_t p = 0; p < 2; p++)
-                add_partial(total[i][first + p], type, sum[i][2 * p], sum[i][2 * p + 1],
-                        scale[p]);
+/* Many tokens: one unit of a panel in bf16, 256 bytes per step, times nt tokens. The 24
+ * sums are variables and not an array, since compilers keep a shadow of an array of
+ * registers in memory. */
+#define FOR_TILE(macro) macro(0) macro(1) macro(2) macro(3) macro(4) macro(5)
+#define TILE_BEGIN(i)                                                                  \
+    const uint8_t *x##i = i < nt ? rows[i] + x_at : NULL;                              \
+    __m512 a##i = zero, b##i = zero, c##i = zero, d##i = zero;
+#define TILE_TERM(i, s0, s1, w0, w1, at)                                               \
+    if (i < nt) {                                                                      \
+        const __m512i v = group_of(x##i + 16 * terms * s + 8 * (at));                  \
+        s0##i = dot(s0##i, w0, v);                                                     \
+        s1##i = dot(s1##i, w1, v);                                                     \
     }
+#define TILE_EVEN(i) TILE_TERM(i, a, b, w0, w1, 0)
+#define TILE_EVEN_LOW(i) TILE_TERM(i, a, b, w0, w1, 1)
+#define TILE_ODD(i) TILE_TERM(i, c, d, w2, w3, terms)
+#define TILE_ODD_LOW(i) TILE_TERM(i, c, d, w2, w3, terms + 1)
+#define TILE_END(i)                                                                    \
+    if (i < nt)                                                                        \
+        add_partial(total[i][p], type, a##i, b##i, c##i, d##i, scale);
+ALWAYS void tile(totals *total, uint32_t p, const uint8_t *w, __m512 scale,
+        const uint8_t *const *rows, size_t x_at, size_t steps, uint32_t nt,
+        uint32_t type, uint32_t terms)
+{
+    const __m512 zero = _mm512_setzero_ps();
+    FOR_TILE(TILE_BEGIN)
+    for (size_t s = 0; s < steps; s++) {
+        const __m512i w0 = _mm512_load_si512(w + s * 256);
+        const __m512i w1 = _mm512_load_si512(w + s * 256 + 64);
+        const __m512i w2 = _mm512_load_si512(w + s * 256 + 128);
+        const __m512i w3 = _mm512_load_si512(w + s * 256 + 192);
+        FOR_TILE(TILE_EVEN)
+        if (terms == 2) {
+            FOR_TILE(TILE_EVEN_LOW)
+        }
+        FOR_TILE(TILE_ODD)
+        if (terms == 2) {
+            FOR_TILE(TILE_ODD_LOW)
+        }
+    }
+    FOR_TILE(TILE_END)
 }
 
 /* Instances of tile() for 1..6 tokens, by layout and number of terms. */
 #define TILE_INSTANCE(nt, layout, terms)                                               \
-    static void tile_##layout##_##terms##_##nt(totals *total, uint32_t first,          \
-            const uint8_t *w0, const uint8_t *w1, const __m512 *scale,                 \
-            const uint8_t *const *rows, size_t x_at, uint32_t steps, uint32_t phases)  \
+    static void tile_##layout##_##terms##_##nt(totals *total, uint32_t p,              \
+            const uint8_t *w, __m512 scale, const uint8_t *const *rows, size_t x_at,   \
+            size_t steps)                                                              \
     {                                                                                  \
-        tile(total, first, w0, w1, scale, rows, x_at, steps, phases, nt,               \
-                MOTE_K_##layout, terms);                                               \
+        tile(total, p, w, scale, rows, x_at, steps, nt, MOTE_K_##layout, terms);       \
     }
 #define TILE_INSTANCES(layout, terms)                                                  \
     TILE_INSTANCE(1, layout, terms)                                                    \
@@ -413,8 +419,8 @@ TILE_INSTANCES(E4M3, 1)
 TILE_INSTANCES(E4M3, 2)
 TILE_INSTANCES(BF16, 1)
 TILE_INSTANCES(BF16, 2)
-typedef void (*tile_function)(totals *, uint32_t, const uint8_t *, const uint8_t *,
-        const __m512 *, const uint8_t *const *, size_t, uint32_t, uint32_t);
+typedef void (*tile_function)(totals *, uint32_t, const uint8_t *, __m512,
+        const uint8_t *const *, size_t, size_t);
 #define TILE_ROW(layout, terms)                                                        \
     {                                                                                  \
         tile_##layout##_##terms##_1, tile_##layout##_##terms##_2,                      \
@@ -446,10 +452,8 @@ static void buffered(const job *j, totals *total, uint32_t terms)
     for (uint32_t k0 = 0; k0 < j->k_pad; k0 += MOTE_BLOCK) {
         const uint32_t n = j->k_pad - k0 < MOTE_BLOCK ? j->k_pad - k0 : MOTE_BLOCK;
         const uint8_t *w[DRIVER_PANELS];
-        for (uint32_t p = 0; p < DRIVER_PANELS; p++) {
+        for (uint32_t p = 0; p < j->n_panels; p++) {
             w[p] = buffer[p];
-            if (p >= j->n_panels)
-                continue;
             switch (j->type) {
             case MOTE_K_BF16:
                 w[p] = j->panel[p].data + (size_t)k0 * 2 * MOTE_PANEL;
@@ -465,20 +469,14 @@ static void buffered(const job *j, totals *total, uint32_t terms)
                 break;
             }
         }
-        if (j->n_panels & 1u) /* a lone panel is paired with itself */
-            w[j->n_panels] = w[j->n_panels - 1];
         for (uint32_t i = 0; i < j->n; i += TILE) {
             const uint32_t nt = j->n - i < TILE ? j->n - i : TILE;
-            for (uint32_t p = 0; p < j->n_panels; p += 2)
+            for (uint32_t p = 0; p < j->n_panels; p++)
                 for (uint32_t c = 0; c < n; c += unit) {
                     const uint32_t count = n - c < unit ? n - c : unit;
-                    const __m512 scale[2] = {
-                            scale_of(j->type, j->panel[p].scales, (k0 + c) / unit),
-                            scale_of(j->type, j->panel[p + 1].scales, (k0 + c) / unit)};
                     run[nt - 1](total + i, p, w[p] + (size_t)c * 32,
-                            w[p + 1] + (size_t)c * 32, scale, j->x + i,
-                            (size_t)(k0 + c) * 2 * terms, count / 8,
-                            phases_of(j->type));
+                            scale_of(j->type, j->panel[p].scales, (k0 + c) / unit),
+                            j->x + i, (size_t)(k0 + c) * 2 * terms, count / 8);
                 }
         }
     }
