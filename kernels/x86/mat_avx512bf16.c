@@ -443,6 +443,15 @@ ALWAYS void decode_block(
     }
 }
 
+/* The activations of the next tile come from L2, or L3 when the rows are long; they are
+ * asked for while this tile is multiplied. */
+ALWAYS void prefetch_rows(const job *j, uint32_t i, size_t at, size_t bytes)
+{
+    for (uint32_t r = i; r < i + TILE && r < j->n; r++)
+        for (size_t line = 0; line < bytes; line += 64)
+            _mm_prefetch((const char *)j->x[r] + at + line, _MM_HINT_T0);
+}
+
 /* Blocks of 128 columns: converted once to 16 KiB of bf16, then used by every tile. */
 static void buffered(const job *j, totals *total, uint32_t terms)
 {
@@ -471,6 +480,10 @@ static void buffered(const job *j, totals *total, uint32_t terms)
         }
         for (uint32_t i = 0; i < j->n; i += TILE) {
             const uint32_t nt = j->n - i < TILE ? j->n - i : TILE;
+            if (i + TILE < j->n)
+                prefetch_rows(j, i + TILE, (size_t)k0 * 2 * terms, (size_t)n * 2 * terms);
+            else if (k0 + n < j->k_pad)
+                prefetch_rows(j, 0, (size_t)(k0 + n) * 2 * terms, MOTE_BLOCK * 2 * terms);
             for (uint32_t p = 0; p < j->n_panels; p++)
                 for (uint32_t c = 0; c < n; c += unit) {
                     const uint32_t count = n - c < unit ? n - c : unit;
