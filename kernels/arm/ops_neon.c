@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernels/simd_table.h"
 
-void mote__kops_init_neon(mote_kernels *table) { simd_table(table); }
+void mote__kops_init_neon(mote_kernels *table)
+{
+    simd_table(table);
+}
