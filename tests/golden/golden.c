@@ -139,7 +139,7 @@ void golden_compare(const char *what, const float *found, const float *expected,
 mote_model *golden_model(const char *path, const char *isa, uint32_t n_threads)
 {
     mote_model_options o = MOTE_MODEL_OPTIONS_INIT;
-    o.isa = isa;
+    o.isa = isa ? isa : getenv("MOTE_TEST_ISA");
     o.n_threads = n_threads;
     mote_model *model = NULL;
     MUST(mote_model_open(&model, path, &o, err));
