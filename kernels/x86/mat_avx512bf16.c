@@ -329,6 +329,11 @@ ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
     for (size_t s = 0; s < steps; s++) {
         __m512i b[4];
         decode_step(b, t, type, w + s * bytes);
+        /* From two tokens on multiplying takes longer than reading, and the hardware's
+         * prefetcher, which serves one token best alone, falls behind. */
+        if (nt > 1)
+            for (uint32_t line = 0; line < bytes; line += 64)
+                _mm_prefetch((const char *)w + s * bytes + 2048 + line, _MM_HINT_T0);
         for (uint32_t g = 0; g < 2; g++)
             for (uint32_t i = 0; i < nt; i++)
                 for (uint32_t e = 0; e < terms; e++) {
@@ -481,9 +486,11 @@ static void buffered(const job *j, totals *total, uint32_t terms)
         for (uint32_t i = 0; i < j->n; i += TILE) {
             const uint32_t nt = j->n - i < TILE ? j->n - i : TILE;
             if (i + TILE < j->n)
-                prefetch_rows(j, i + TILE, (size_t)k0 * 2 * terms, (size_t)n * 2 * terms);
+                prefetch_rows(
+                        j, i + TILE, (size_t)k0 * 2 * terms, (size_t)n * 2 * terms);
             else if (k0 + n < j->k_pad)
-                prefetch_rows(j, 0, (size_t)(k0 + n) * 2 * terms, MOTE_BLOCK * 2 * terms);
+                prefetch_rows(
+                        j, 0, (size_t)(k0 + n) * 2 * terms, MOTE_BLOCK * 2 * terms);
             for (uint32_t p = 0; p < j->n_panels; p++)
                 for (uint32_t c = 0; c < n; c += unit) {
                     const uint32_t count = n - c < unit ? n - c : unit;
