@@ -5,6 +5,8 @@
 #include "base/status.h"
 #include "session/round.h"
 
+enum { ROWS_MAX = 64 }; /* of one pass */
+
 static mote_status advance(mote_session *const *sessions, const uint32_t *which,
         uint32_t n, mote_status *statuses, mote_error *err)
 {
@@ -21,18 +23,74 @@ static mote_status advance(mote_session *const *sessions, const uint32_t *which,
     mote_status st = mote__forward(&m->net, m->pool, lead->work, &p, err);
     if (st < 0)
         return st;
-    /* logits of a few rows at a time: the lead's buffer has room for DRAFT_MAX + 1 */
-    for (uint32_t b = 0; b < n; b += MOTE__DRAFT_MAX + 1) {
-        uint32_t k = n - b < MOTE__DRAFT_MAX + 1 ? n - b : MOTE__DRAFT_MAX + 1;
+    for (uint32_t b = 0; b < n; b += MOTE__HEAD_ROWS) {
+        uint32_t k = n - b < MOTE__HEAD_ROWS ? n - b : MOTE__HEAD_ROWS;
+        const float *states[MOTE__HEAD_ROWS];
         for (uint32_t i = 0; i < k; i++)
-            lead->states[i] = mote__work_out(lead->work) + (size_t)(b + i) * hidden;
-        mote__head(&m->net, m->pool, lead->work, lead->states, k, MOTE_K_ACT_EXACT,
+            states[i] = mote__work_out(lead->work) + (size_t)(b + i) * hidden;
+        mote__head(&m->net, m->pool, lead->work, states, k, MOTE_K_ACT_EXACT,
                 MOTE_K_ACT_EXACT, lead->logits, vocab);
         for (uint32_t i = 0; i < k; i++)
-            statuses[which[b + i]] = mote__round_end(sessions[which[b + i]],
-                    lead->states[i], lead->logits + (size_t)i * vocab, err);
+            statuses[which[b + i]] = mote__round_end(sessions[which[b + i]], states[i],
+                    lead->logits + (size_t)i * vocab, err);
     }
     return MOTE_OK;
+}
+
+static mote_status check(mote_session *const *sessions, uint32_t n,
+        const mote_piece *pieces, mote_error *err)
+{
+    mote_status st = MOTE_OK;
+    uint32_t marked = 0;
+    for (; marked < n; marked++) {
+        mote_session *s = sessions[marked];
+        if (!s || s->model != sessions[0]->model)
+            st = mote__fail(err, MOTE_E_INVALID,
+                    "session %u: expected one of the same model", marked);
+        else if (pieces[marked].struct_size < 16)
+            st = mote__fail(
+                    err, MOTE_E_INVALID, "piece %u: struct_size is not set", marked);
+        else if (s->batch_mark)
+            st = mote__fail(err, MOTE_E_INVALID, "session %u is the same as %u", marked,
+                    s->batch_mark - 1);
+        if (st < 0)
+            break;
+        s->batch_mark = marked + 1;
+    }
+    while (marked > 0)
+        sessions[--marked]->batch_mark = 0;
+    return st;
+}
+
+/* Sessions from *first on, of one cache type, as many as one pass can take. */
+static void step(mote_session *const *sessions, uint32_t n_sessions, uint32_t *first,
+        uint32_t kv_type, mote_status *statuses, mote_error *err)
+{
+    uint32_t which[ROWS_MAX], n = 0, lead = 0, max = ROWS_MAX;
+    for (; *first < n_sessions && n < max; ++*first) {
+        mote_session *s = sessions[*first];
+        int needs_row = 0;
+        if (s->kv.type != kv_type || !s->gen.active)
+            continue;
+        statuses[*first] = mote__round_begin(s, &needs_row, err);
+        if (statuses[*first] < 0 || !needs_row)
+            continue;
+        /* any of them may lead: its buffers serve the pass */
+        uint32_t rows = mote__work_rows(s->work);
+        if (n == 0 || rows > max) {
+            lead = n;
+            max = rows < ROWS_MAX ? rows : ROWS_MAX;
+        }
+        which[n++] = *first;
+    }
+    if (!n)
+        return;
+    uint32_t t = which[0];
+    which[0] = which[lead];
+    which[lead] = t;
+    mote_status st = advance(sessions, which, n, statuses, err);
+    for (uint32_t i = 0; st < 0 && i < n; i++)
+        statuses[which[i]] = st;
 }
 
 mote_status mote_session_next_batch(mote_session *const *sessions, uint32_t n_sessions,
@@ -43,56 +101,26 @@ mote_status mote_session_next_batch(mote_session *const *sessions, uint32_t n_se
     if (!sessions || !pieces || !statuses)
         return mote__fail(
                 err, MOTE_E_INVALID, "expected sessions, pieces and statuses");
-    for (uint32_t i = 0; i < n_sessions; i++) {
-        if (!sessions[i] || sessions[i]->model != sessions[0]->model)
-            return mote__fail(err, MOTE_E_INVALID,
-                    "session %u: expected one of the same model", i);
-        if (pieces[i].struct_size < 16)
-            return mote__fail(
-                    err, MOTE_E_INVALID, "piece %u: struct_size is not set", i);
-        for (uint32_t j = 0; j < i; j++)
-            if (sessions[i] == sessions[j])
-                return mote__fail(
-                        err, MOTE_E_INVALID, "session %u is the same as %u", i, j);
-    }
-    uint32_t which[64], going = 0;
+    mote_status st = check(sessions, n_sessions, pieces, err);
+    if (st < 0)
+        return st;
     uint64_t start = mote__now_ns();
-    mote_status failed = MOTE_OK;
-    for (uint32_t first = 0; first < n_sessions;) {
-        uint32_t n = 0, max = mote__work_rows(sessions[first]->work);
-        max = max < 64 ? max : 64;
-        uint32_t begin = first;
-        for (; first < n_sessions && n < max; first++) {
-            int needs_row = 0;
-            statuses[first] = MOTE_OK;
-            if (sessions[first]->gen.active)
-                statuses[first] = mote__round_begin(sessions[first], &needs_row, err);
-            if (statuses[first] >= 0 && needs_row)
-                which[n++] = first;
-        }
-        if (n) {
-            /* any of them may lead: its buffers serve the pass */
-            uint32_t lead = 0;
-            for (uint32_t i = 1; i < n; i++)
-                if (mote__work_rows(sessions[which[i]]->work) >
-                        mote__work_rows(sessions[which[lead]]->work))
-                    lead = i;
-            uint32_t t = which[0];
-            which[0] = which[lead];
-            which[lead] = t;
-            mote_status st = advance(sessions, which, n, statuses, err);
-            for (uint32_t i = 0; st < 0 && i < n; i++)
-                statuses[which[i]] = st;
-        }
-        for (uint32_t i = begin; i < first; i++) {
-            if (statuses[i] >= 0)
-                statuses[i] = mote__round_deliver(sessions[i], &pieces[i], err);
-            if (statuses[i] < 0)
-                failed = statuses[i];
-            going += statuses[i] == MOTE_OK;
-        }
-    }
     for (uint32_t i = 0; i < n_sessions; i++)
-        sessions[i]->stats.generate_ns += (mote__now_ns() - start) / n_sessions;
+        statuses[i] = MOTE_OK;
+    for (uint32_t type = 0; type < MOTE_K_KVS; type++)
+        for (uint32_t first = 0; first < n_sessions;)
+            step(sessions, n_sessions, &first, type, statuses, err);
+    uint32_t going = 0;
+    mote_status failed = MOTE_OK;
+    for (uint32_t i = 0; i < n_sessions; i++) {
+        if (statuses[i] >= 0)
+            statuses[i] = mote__round_deliver(sessions[i], &pieces[i], err);
+        if (statuses[i] < 0)
+            failed = statuses[i];
+        going += statuses[i] == MOTE_OK;
+    }
+    uint64_t spent = mote__now_ns() - start;
+    for (uint32_t i = 0; i < n_sessions; i++)
+        sessions[i]->stats.generate_ns += spent / n_sessions;
     return going ? MOTE_OK : failed < 0 ? failed : MOTE_DONE;
 }

@@ -3,81 +3,112 @@
 
 #include <string.h>
 
-enum { PROBE_ROUNDS = 8, FIRST_WAIT = 64, LAST_WAIT = 4096 };
-static const double KEEP = 0.95; /* of the moving averages */
+enum {
+    PLAIN_FIRST =
+            2,  /* plain passes timed before the first draft: what to compare with */
+    STEADY = 4, /* samples until a timing is an average; before, it is the least */
+    LASTING = 10,
+    FIRST_WAIT = 64,
+    LAST_WAIT = 4096
+};
+static const double KEEP = 0.95;       /* of the moving averages */
+static const double PRIOR_WEIGHT = 2;  /* drafts that the first guess counts for */
+static const double PROBE_KEEP = 0.25; /* evidence left when it is time to try again */
 
 void mote__drafter_init(mote__drafter *d)
 {
     memset(d, 0, sizeof *d);
-    for (int i = 0; i < 4; i++)
-        d->accept[i] = i ? 0.5 : 0.7; /* what the report and peers observe at first */
-    d->probe_left = PROBE_ROUNDS;
     d->wait = FIRST_WAIT;
+}
+
+/* Share of drafts at depth i that are accepted: what the report and peers observe,
+ * until there is evidence. */
+static double acceptance(const mote__drafter *d, uint32_t i)
+{
+    double prior = i ? 0.5 : 0.7;
+    return (d->hit[i] + prior * PRIOR_WEIGHT) / (d->seen[i] + PRIOR_WEIGHT);
 }
 
 /* Time of a pass with n rows; unmeasured ones are taken as growing by a tenth per row,
  * optimistic enough to be tried. */
 static double pass_time(const mote__drafter *d, uint32_t n)
 {
-    if (d->pass_ns[n - 1] > 0)
-        return d->pass_ns[n - 1];
-    for (uint32_t i = n - 1; i > 0; i--)
-        if (d->pass_ns[i - 1] > 0)
-            return d->pass_ns[i - 1] * (1 + 0.1 * (n - i));
+    for (uint32_t i = n; i > 0; i--)
+        if (d->pass[i - 1].n)
+            return d->pass[i - 1].ns * (1 + 0.1 * (n - i));
     return 1;
+}
+
+static double draft_time(const mote__drafter *d, uint32_t k)
+{
+    for (uint32_t i = k; i > 0; i--)
+        if (d->draft[i].n)
+            return d->draft[i].ns * k / i;
+    return 0;
 }
 
 static double worth(const mote__drafter *d, uint32_t k)
 {
     double tokens = 1, p = 1;
     for (uint32_t i = 0; i < k; i++) {
-        p *= d->accept[i];
+        p *= acceptance(d, i);
         tokens += p;
     }
-    return tokens / (pass_time(d, k + 1) + k * d->draft_ns);
+    return tokens / (pass_time(d, k + 1) + draft_time(d, k));
 }
 
 uint32_t mote__drafter_choose(mote__drafter *d, uint32_t max, int fixed)
 {
     if (fixed || max == 0)
         return max;
-    /* A plain pass must have been timed once, else there is nothing to compare with. */
-    if (d->pass_ns[0] <= 0)
+    if (d->pass[0].n < PLAIN_FIRST)
         return 0;
     uint32_t best = 0;
-    for (uint32_t k = 1; k <= max; k++)
-        if (worth(d, k) > worth(d, best) * 1.01)
+    for (uint32_t k = 1; k <= max; k++) {
+        if (worth(d, k) > worth(d, best) * 1.02)
             best = k;
+        if (!d->pass[k].n)
+            break; /* one step beyond what has been measured */
+    }
     if (best > 0) {
-        d->wait = FIRST_WAIT;
+        if (d->seen[0] > LASTING)
+            d->wait = FIRST_WAIT; /* it has paid: look again soon when it stops */
         d->rounds = 0;
         return best;
     }
-    if (d->probe_left > 0) {
-        d->probe_left--;
-        return 1;
+    if (++d->rounds < d->wait)
+        return 0;
+    d->rounds = 0;
+    d->wait = d->wait < LAST_WAIT ? d->wait * 2 : LAST_WAIT;
+    for (int i = 0; i < 4; i++) {
+        d->hit[i] *= PROBE_KEEP;
+        d->seen[i] *= PROBE_KEEP;
     }
-    if (++d->rounds >= d->wait) {
-        d->rounds = 0;
-        d->probe_left = 2;
-        d->wait = d->wait < LAST_WAIT ? d->wait * 2 : LAST_WAIT;
-    }
-    return 0;
+    return 1;
 }
 
-static void learn(double *average, double value)
+static void time_learn(mote__timing *t, double ns)
 {
-    *average = *average > 0 ? KEEP * *average + (1 - KEEP) * value : value;
+    if (t->n < STEADY) {
+        t->ns = t->n == 0 || ns < t->ns ? ns : t->ns;
+        t->n++;
+        return;
+    }
+    if (ns > 2 * t->ns)
+        ns = 2 * t->ns;
+    t->ns = KEEP * t->ns + (1 - KEEP) * ns;
 }
 
 void mote__drafter_learn(mote__drafter *d, uint32_t drafted, uint32_t accepted,
         uint64_t pass_ns, uint64_t draft_ns)
 {
-    learn(&d->pass_ns[drafted], (double)pass_ns);
+    time_learn(&d->pass[drafted], (double)pass_ns);
     if (drafted)
-        learn(&d->draft_ns, (double)draft_ns / drafted);
-    for (uint32_t i = 0; i < drafted && i <= accepted; i++)
-        d->accept[i] = KEEP * d->accept[i] + (1 - KEEP) * (i < accepted);
+        time_learn(&d->draft[drafted], (double)draft_ns);
+    for (uint32_t i = 0; i < drafted && i <= accepted; i++) {
+        d->seen[i] = KEEP * d->seen[i] + 1;
+        d->hit[i] = KEEP * d->hit[i] + (i < accepted);
+    }
 }
 
 uint32_t mote__draft_ngram(

@@ -10,13 +10,19 @@
 #define MOTE_SESSION_DRAFT_H
 #include <stdint.h>
 
+/* A moving average that outliers (a descheduled thread, a cold cache) hardly move. */
+typedef struct mote__timing {
+    double ns;
+    uint32_t n; /* samples so far, up to a few */
+} mote__timing;
+
 typedef struct mote__drafter {
-    double accept[4]; /* moving share of drafts accepted at depth i, given i - 1 were */
-    double pass_ns[5];   /* moving time of a pass with i + 1 rows; 0: not measured */
-    double draft_ns;     /* of one draft */
-    uint32_t rounds;     /* since the last probe */
-    uint32_t probe_left; /* rounds of drafting left in a probe */
-    uint32_t wait;       /* rounds to wait before the next probe: doubles each time */
+    double seen[4], hit[4]; /* drafts at depth i whose predecessors were accepted, and
+                               how many were accepted too; both fade */
+    mote__timing pass[5];   /* of a pass with i + 1 rows */
+    mote__timing draft[5];  /* of making i drafts */
+    uint32_t rounds;        /* without drafts, since the last probe */
+    uint32_t wait;          /* rounds to wait before a probe: doubles each time */
 } mote__drafter;
 
 void mote__drafter_init(mote__drafter *d);

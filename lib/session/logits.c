@@ -96,13 +96,13 @@ mote_status mote_session_mtp_logits(mote_session *s, uint32_t position, float *l
     if (!s->model->net.mtp)
         return mote__fail(
                 err, MOTE_E_UNSUPPORTED, "the model has no MTP module loaded");
-    if (s->o.draft == MOTE_DRAFT_OFF)
-        return mote__fail(err, MOTE_E_UNSUPPORTED,
-                "MTP logits need a session whose draft option is not off");
-    mote__session_settle(s);
     if (s->mtp_lost)
         return mote__fail(err, MOTE_E_UNSUPPORTED,
                 "the snapshot loaded here was saved without the MTP module's cache");
+    if (!mote__session_drafts_mtp(s))
+        return mote__fail(err, MOTE_E_UNSUPPORTED,
+                "MTP logits need a session whose draft option is auto or mtp");
+    mote__session_settle(s);
     if (s->n_tokens < 2 || position > s->n_tokens - 2)
         return mote__fail(err, MOTE_E_INVALID,
                 "MTP logits need the token after the position: expected one below %u, "

@@ -11,7 +11,11 @@
 uint64_t mote__now_ns(void)
 {
     struct timespec t;
+#ifdef CLOCK_MONOTONIC
+    clock_gettime(CLOCK_MONOTONIC, &t);
+#else
     timespec_get(&t, TIME_UTC);
+#endif
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
@@ -63,6 +67,11 @@ static void *carve(uint8_t *base, uint64_t *at, uint64_t n, uint64_t size)
     return p;
 }
 
+size_t mote__session_mask_words(const mote_session *s)
+{
+    return ((size_t)s->model->net.config.vocab_size + 31) / 32;
+}
+
 static uint64_t arrays(mote_session *s, uint8_t *base)
 {
     const mote__config *c = &s->model->net.config;
@@ -73,17 +82,19 @@ static uint64_t arrays(mote_session *s, uint8_t *base)
     s->tokens = carve(base, &at, (uint64_t)s->context + MOTE__DRAFT_MAX + 2, 4);
     s->hidden = carve(base, &at, (uint64_t)s->ring * c->hidden_size, 4);
     s->mtp_state = carve(base, &at, c->hidden_size, 4);
-    s->logits = carve(base, &at, (uint64_t)(MOTE__DRAFT_MAX + 1) * c->vocab_size, 4);
-    s->gen.mask = carve(base, &at, (c->vocab_size + 31) / 32, 4);
+    s->logits = carve(base, &at, (uint64_t)MOTE__HEAD_ROWS * c->vocab_size, 4);
+    s->gen.masks =
+            carve(base, &at, (MOTE__DRAFT_MAX + 1) * mote__session_mask_words(s), 4);
     return at;
 }
 
 static void size_session(mote_session *s)
 {
     s->context = s->o.context_tokens;
-    /* The MTP module needs the state before a chunk too. */
-    uint32_t least = s->o.prefill_tokens + MOTE__DRAFT_MAX + 4;
-    s->ring = s->o.keep_tokens > least ? s->o.keep_tokens : least;
+    /* Drafts are computed behind what is kept; and the MTP module needs the state
+     * before a chunk too. */
+    uint32_t least = s->o.prefill_tokens + 4, keep = s->o.keep_tokens;
+    s->ring = (keep > least ? keep : least) + MOTE__DRAFT_MAX;
 }
 
 mote_status mote__session_plan(const mote_model *m, mote_session_options *o,
@@ -234,10 +245,29 @@ static mote_status compute_chunk(mote_session *s, uint32_t n, mote_error *err)
     for (uint32_t i = 0; i < n; i++)
         memcpy(s->hidden + (size_t)((begin + i) % s->ring) * hidden, out + i * hidden,
                 hidden * sizeof(float));
-    s->n_eval = begin + n;
+    mote__session_computed(s, n);
+    return MOTE_OK;
+}
+
+void mote__session_computed(mote_session *s, uint32_t n)
+{
+    s->n_eval += n;
     if (s->n_eval > s->ring && s->kept_begin < s->n_eval - s->ring)
         s->kept_begin = s->n_eval - s->ring;
-    return MOTE_OK;
+}
+
+mote_status mote__session_check_cancel(mote_session *s, mote_error *err)
+{
+    if (!atomic_load_explicit(&s->cancel, memory_order_relaxed) ||
+            !atomic_exchange_explicit(&s->cancel, 0, memory_order_acq_rel))
+        return MOTE_OK;
+    return mote__fail(err, MOTE_E_CANCELLED, "the session was cancelled");
+}
+
+int mote__session_drafts_mtp(const mote_session *s)
+{
+    return s->model->net.mtp && !s->mtp_lost &&
+           (s->o.draft == MOTE_DRAFT_AUTO || s->o.draft == MOTE_DRAFT_MTP);
 }
 
 mote_status mote__session_mtp_catch_up(mote_session *s, uint32_t end, mote_error *err)
@@ -245,7 +275,9 @@ mote_status mote__session_mtp_catch_up(mote_session *s, uint32_t end, mote_error
     while (s->mtp_eval < end) {
         uint32_t n = end - s->mtp_eval, max = mote__work_rows(s->work);
         n = n < max ? n : max;
-        mote_status st = mote__kv_own(&s->kv, s->mtp_eval, s->mtp_eval + n, err);
+        mote_status st = mote__session_check_cancel(s, err);
+        if (st >= 0)
+            st = mote__kv_own(&s->kv, s->mtp_eval, s->mtp_eval + n, err);
         if (st < 0)
             return st;
         for (uint32_t i = 0; i < n; i++) {
@@ -267,9 +299,9 @@ mote_status mote__session_mtp_catch_up(mote_session *s, uint32_t end, mote_error
 }
 
 /* The MTP cache follows lazily, but before the states that it needs leave the ring. */
-static mote_status mtp_keep_up(mote_session *s, uint32_t coming, mote_error *err)
+mote_status mote__session_mtp_keep_up(mote_session *s, uint32_t coming, mote_error *err)
 {
-    if (!s->model->net.mtp || s->mtp_lost || s->o.draft == MOTE_DRAFT_OFF)
+    if (!mote__session_drafts_mtp(s))
         return MOTE_OK;
     if (s->n_eval + coming <= s->mtp_eval + s->ring || s->n_eval == 0)
         return MOTE_OK;
@@ -286,9 +318,9 @@ mote_status mote__session_compute(
                 s->o.progress(
                         s->o.progress_user, "prefill", s->n_eval - begin, end - begin))
             return mote__fail(err, MOTE_E_CANCELLED, "prefilling was cancelled");
-        if (atomic_exchange_explicit(&s->cancel, 0, memory_order_acq_rel))
-            return mote__fail(err, MOTE_E_CANCELLED, "the session was cancelled");
-        mote_status st = mtp_keep_up(s, n, err);
+        mote_status st = mote__session_check_cancel(s, err);
+        if (st >= 0)
+            st = mote__session_mtp_keep_up(s, n, err);
         if (st >= 0)
             st = compute_chunk(s, n, err);
         if (st < 0)
@@ -321,26 +353,32 @@ mote_status mote__session_settle_last(mote_session *s, mote_error *err)
         return mote__session_compute(s, s->n_tokens, 0, err);
     if (s->n_tokens && s->kept_begin >= s->n_tokens) {
         /* The state was dropped (a long rewind): compute that token once more. */
-        uint32_t mtp = s->mtp_eval;
         s->n_eval = s->n_tokens - 1;
         s->kept_begin = s->n_eval;
-        mote_status st = compute_chunk(s, 1, err);
-        s->mtp_eval = mtp;
-        return st;
+        return compute_chunk(s, 1, err);
     }
     return MOTE_OK;
 }
 
 void mote__session_settle(mote_session *s)
 {
-    if (s->gen.active && s->gen.queued) {
-        /* tokens behind n_tokens were never seen: forget them, and their draws */
-        mote__sampler_state state = s->gen.queue[s->gen.head].state;
-        state.index -= state.index > 0; /* before the first undelivered draw */
-        mote__sampler_state_set(s->sampler, &state);
-    }
+    /* tokens behind n_tokens were never seen: forget them, and their draws */
+    if (s->gen.queued)
+        mote__sampler_state_set(s->sampler, &s->gen.queue[s->gen.head].state);
     mote__generation_end(s);
     rewind_to(s, s->n_tokens);
+}
+
+static mote_status check_tokens(
+        const mote_session *s, const int32_t *tokens, size_t n, mote_error *err)
+{
+    uint32_t vocab = s->model->net.config.vocab_size;
+    for (size_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || (uint32_t)tokens[i] >= vocab)
+            return mote__fail(err, MOTE_E_INVALID,
+                    "token %zu: expected an id below %u, found %d", i, vocab,
+                    tokens[i]);
+    return MOTE_OK;
 }
 
 mote_status mote_session_eval(
@@ -348,23 +386,20 @@ mote_status mote_session_eval(
 {
     if (!s || (!tokens && n_tokens))
         return mote__fail(err, MOTE_E_INVALID, "expected a session and tokens");
-    mote__session_settle(s);
     if (n_tokens > s->context - s->n_tokens)
         return mote__fail(err, MOTE_E_CONTEXT_FULL,
                 "the session has room for %u more tokens, found %zu",
                 s->context - s->n_tokens, n_tokens);
-    uint32_t vocab = s->model->net.config.vocab_size;
-    for (size_t i = 0; i < n_tokens; i++)
-        if (tokens[i] < 0 || (uint32_t)tokens[i] >= vocab)
-            return mote__fail(err, MOTE_E_INVALID,
-                    "token %zu: expected an id below %u, found %d", i, vocab,
-                    tokens[i]);
-    /* The MTP entry of the last old token needs its state: have it before going on. */
+    mote_status st = check_tokens(s, tokens, n_tokens, err);
+    if (st < 0)
+        return st;
+    mote__session_settle(s);
     uint32_t old = s->n_tokens;
-    memcpy(s->tokens + old, tokens, n_tokens * sizeof *tokens);
+    if (n_tokens)
+        memcpy(s->tokens + old, tokens, n_tokens * sizeof *tokens);
     uint64_t start = mote__now_ns();
-    mote_status st = MOTE_OK;
-    if (s->model->net.mtp && s->o.draft != MOTE_DRAFT_OFF && n_tokens)
+    /* The MTP entry of the last old token needs its state: have it before going on. */
+    if (n_tokens && mote__session_drafts_mtp(s))
         st = mote__session_settle_last(s, err);
     s->n_tokens = old + (uint32_t)n_tokens;
     if (st >= 0)
@@ -385,19 +420,16 @@ mote_status mote_session_prompt(
         return mote__fail(err, MOTE_E_CONTEXT_FULL,
                 "the context holds %u tokens, the prompt has %zu", s->context,
                 n_tokens);
-    uint32_t vocab = s->model->net.config.vocab_size;
-    for (size_t i = 0; i < n_tokens; i++)
-        if (tokens[i] < 0 || (uint32_t)tokens[i] >= vocab)
-            return mote__fail(err, MOTE_E_INVALID,
-                    "token %zu: expected an id below %u, found %d", i, vocab,
-                    tokens[i]);
+    mote_status st = check_tokens(s, tokens, n_tokens, err);
+    if (st < 0)
+        return st;
     mote__session_settle(s);
     uint32_t same = 0;
     while (same < s->n_tokens && same < n_tokens && s->tokens[same] == tokens[same])
         same++;
     rewind_to(s, same);
     s->stats.reused_tokens += same;
-    return mote_session_eval(s, tokens + same, n_tokens - same, err);
+    return mote_session_eval(s, same ? tokens + same : tokens, n_tokens - same, err);
 }
 
 mote_status mote_session_rewind(mote_session *s, uint32_t position, mote_error *err)
@@ -416,6 +448,7 @@ void mote_session_reset(mote_session *s)
     if (s) {
         mote__session_settle(s);
         rewind_to(s, 0);
+        atomic_store_explicit(&s->cancel, 0, memory_order_relaxed);
     }
 }
 

@@ -4,7 +4,8 @@
  * was chosen, delivered, and is computed when something needs what follows).
  *
  * While generating, tokens[n_tokens, n_tokens + queued) are chosen and not delivered
- * yet; n_eval may reach into them. Any call other than next() drops them.
+ * yet; n_eval may reach into them. Any call other than next() drops them, and puts the
+ * sampler back to where it was before them.
  *
  * hidden is a ring: the state of position p lies at p % ring, for p in
  * [kept_begin, n_eval). mtp_eval positions of the MTP module's cache are computed from
@@ -22,6 +23,7 @@
 
 enum {
     MOTE__DRAFT_MAX = 4,
+    MOTE__HEAD_ROWS = 8,  /* states whose logits are computed at once */
     MOTE__EXACT_ROWS = 16 /* passes of up to this many rows are always exact */
 };
 
@@ -29,7 +31,7 @@ typedef struct mote__queued {
     float logprob;
     uint32_t ends;             /* MOTE_STOP_... that comes with this token, or 0 */
     uint32_t hidden_text;      /* token is not part of the text (end of sentence) */
-    mote__sampler_state state; /* of the sampler after it */
+    mote__sampler_state state; /* of the sampler before it */
 } mote__queued;
 
 typedef struct mote__generation {
@@ -39,12 +41,19 @@ typedef struct mote__generation {
     uint32_t head, queued; /* queue[head...]: ring free, refilled when empty */
     mote__queued queue[MOTE__DRAFT_MAX + 2];
     const mote_schema *schema;
-    const mote_chat_format *format;
     mote__schema_state *schema_state; /* after the queued tokens */
+    mote__schema_state *draft_state;  /* after the drafts */
     size_t schema_bytes;
-    uint32_t *mask;
+    uint32_t schema_begun; /* the value has begun: from here on every token is masked */
+    uint32_t *masks;  /* [DRAFT_MAX + 1][mask_words]: of the places of this round */
+    uint32_t n_masks; /* of them known since drafting */
     mote_decoder *decoder;
     mote__reply *reply;
+    /* The same two once more, fed with tokens as they are chosen: whether a token is
+     * part of the reasoning must be known before those in front are delivered. Only
+     * with a schema or a budget. */
+    mote_decoder *ahead_decoder;
+    mote__reply *ahead;
     int32_t piece_token;
     float piece_logprob;
     const char *text;
@@ -66,8 +75,9 @@ struct mote_session {
     uint32_t mtp_eval;
     int mtp_lost; /* loaded from a snapshot without the MTP cache: no drafts by it */
     float *mtp_state; /* [hidden_size]: the module's output, for further drafts */
-    float *logits;    /* [DRAFT_MAX + 1][vocab] */
+    float *logits;    /* [HEAD_ROWS][vocab] */
     mote__sampler *sampler;
+    uint32_t batch_mark; /* place in a batch, from 1; 0 outside */
     mote__drafter drafter;
     mote__generation gen;
     atomic_int cancel;
@@ -93,8 +103,20 @@ mote_status mote__session_head(mote_session *s, const float *const *x, uint32_t 
         float *logits, mote_error *err);
 /* Bring the MTP cache up to [0, n_eval - 1) where tokens are known. */
 mote_status mote__session_mtp_catch_up(mote_session *s, uint32_t end, mote_error *err);
+/* Words of one mask over the vocabulary. */
+size_t mote__session_mask_words(const mote_session *s);
 /* Pass description for n rows. */
 mote__pass mote__session_pass(const mote_session *s, uint32_t n);
+/* 1 when the MTP module's cache is kept up: it may draft. */
+int mote__session_drafts_mtp(const mote_session *s);
+/* Before `coming` more positions are computed: see that no state leaves the ring that
+ * the MTP module still needs. */
+mote_status mote__session_mtp_keep_up(
+        mote_session *s, uint32_t coming, mote_error *err);
+/* MOTE_E_CANCELLED, once, when mote_session_cancel() was called. */
+mote_status mote__session_check_cancel(mote_session *s, mote_error *err);
+/* The state of position n_eval is known and stored: advance. */
+void mote__session_computed(mote_session *s, uint32_t n);
 uint64_t mote__now_ns(void);
 /* What the public calls do once their options are complete (mote__options_take). */
 mote_status mote__session_open(

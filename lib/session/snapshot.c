@@ -13,7 +13,8 @@
  *  64  payload bytes         u64, before compression
  *  72  hash of bytes 0..71   u64 (FNV-1a)
  *  80  a zstd frame with checksum: tokens i32[n], the hidden state after the last
- *      token f32[hidden_size], then per layer and block the live rows of each array
+ *      token f32[hidden_size], then per layer and block the live rows of each array:
+ *      of the MTP module's layer only the positions said above
  * All numbers are little-endian. */
 #include "base/status.h"
 #include "file/os_file.h"
@@ -78,8 +79,16 @@ static uint32_t segments(segment out[3], uint32_t type, uint32_t r, uint32_t rop
 /* The payload as a list of pieces of memory, in order. */
 typedef mote_status (*piece_fn)(void *user, void *data, size_t n, mote_error *err);
 
+/* Positions of a layer that hold something. */
+static uint32_t live_rows(
+        const mote_session *s, uint32_t layer, uint32_t n_tokens, uint32_t mtp_eval)
+{
+    return layer < s->model->net.config.num_hidden_layers ? n_tokens : mtp_eval;
+}
+
 static mote_status walk(const mote_session *s, const mote__kv *kv, uint32_t n_tokens,
-        int32_t *tokens, float *state, piece_fn fn, void *user, mote_error *err)
+        uint32_t mtp_eval, int32_t *tokens, float *state, piece_fn fn, void *user,
+        mote_error *err)
 {
     const mote__config *c = &s->model->net.config;
     mote_status st = fn(user, tokens, n_tokens * sizeof *tokens, err);
@@ -87,27 +96,38 @@ static mote_status walk(const mote_session *s, const mote__kv *kv, uint32_t n_to
         st = fn(user, state, c->hidden_size * sizeof *state, err);
     segment seg[3];
     uint32_t n_seg = segments(seg, kv->type, c->kv_lora_rank, c->qk_rope_head_dim);
-    for (uint32_t l = 0; l < kv->n_layers; l++)
-        for (uint32_t b = 0; (uint64_t)b * MOTE_KV_BLOCK < n_tokens; b++) {
-            uint32_t live = n_tokens - b * MOTE_KV_BLOCK;
+    for (uint32_t l = 0; l < kv->n_layers; l++) {
+        uint32_t rows = live_rows(s, l, n_tokens, mtp_eval);
+        for (uint32_t b = 0; (uint64_t)b * MOTE_KV_BLOCK < rows; b++) {
+            uint32_t live = rows - b * MOTE_KV_BLOCK;
             live = live < MOTE_KV_BLOCK ? live : MOTE_KV_BLOCK;
             for (uint32_t i = 0; st >= 0 && i < n_seg; i++)
                 st = fn(user, (uint8_t *)kv->layers[l][b] + seg[i].offset,
                         live * seg[i].row, err);
         }
+    }
     return st;
 }
 
-static uint64_t payload_bytes(const mote_session *s, uint32_t n_tokens)
+static uint64_t payload_bytes(
+        const mote_session *s, uint32_t n_tokens, uint32_t mtp_eval)
 {
     const mote__config *c = &s->model->net.config;
     segment seg[3];
     uint32_t n_seg = segments(seg, s->kv.type, c->kv_lora_rank, c->qk_rope_head_dim);
-    uint64_t row = 0;
+    uint64_t row = 0, rows = 0;
     for (uint32_t i = 0; i < n_seg; i++)
         row += seg[i].row;
-    return n_tokens * (row * s->kv.n_layers + sizeof(int32_t)) +
+    for (uint32_t l = 0; l < s->kv.n_layers; l++)
+        rows += live_rows(s, l, n_tokens, mtp_eval);
+    return row * rows + n_tokens * sizeof(int32_t) +
            (n_tokens ? c->hidden_size * sizeof(float) : 0);
+}
+
+/* What the snapshot of n tokens can need at most. */
+static size_t bound(const mote_session *s, uint32_t n)
+{
+    return HEADER + ZSTD_compressBound((size_t)payload_bytes(s, n, n)) + 64;
 }
 
 static void header(const mote_session *s, uint8_t h[HEADER], uint32_t mtp_eval)
@@ -127,7 +147,7 @@ static void header(const mote_session *s, uint8_t h[HEADER], uint32_t mtp_eval)
     put64(h + 40, s->model->fingerprint);
     put64(h + 48, state.seed);
     put64(h + 56, state.index);
-    put64(h + 64, payload_bytes(s, s->n_tokens));
+    put64(h + 64, payload_bytes(s, s->n_tokens, mtp_eval));
     put64(h + 72, fnv(h, 72));
 }
 
@@ -181,14 +201,17 @@ static mote_status save(mote_session *s, sink *k, mote_error *err)
 {
     mote__session_settle(s);
     mote_status st = mote__session_settle_last(s, err);
-    /* The MTP module's states are not kept: have its cache complete instead. */
-    int mtp = s->model->net.mtp && s->o.draft != MOTE_DRAFT_OFF;
-    if (st >= 0 && mtp && s->n_tokens)
-        st = mote__session_mtp_catch_up(s, s->n_tokens - 1, err);
+    /* The states that the MTP module needs are not kept: have its cache complete
+     * instead, or leave it out. */
+    uint32_t mtp = 0;
+    if (st >= 0 && mote__session_drafts_mtp(s) && s->n_tokens) {
+        mtp = s->n_tokens - 1;
+        st = mote__session_mtp_catch_up(s, mtp, err);
+    }
     if (st < 0)
         return st;
     uint8_t h[HEADER];
-    header(s, h, mtp ? s->mtp_eval : 0);
+    header(s, h, mtp);
     k->z = ZSTD_createCCtx();
     k->chunk = malloc(CHUNK);
     if (!k->z || !k->chunk) {
@@ -199,7 +222,7 @@ static mote_status save(mote_session *s, sink *k, mote_error *err)
     ZSTD_CCtx_setParameter(k->z, ZSTD_c_checksumFlag, 1);
     st = emit(k, h, HEADER, err);
     if (st >= 0)
-        st = walk(s, &s->kv, s->n_tokens, s->tokens,
+        st = walk(s, &s->kv, s->n_tokens, mtp, s->tokens,
                 (float *)(uintptr_t)mote__session_hidden(
                         s, s->n_tokens ? s->n_tokens - 1 : 0),
                 squeeze_piece, k, err);
@@ -218,13 +241,12 @@ mote_status mote_session_save(
         return mote__fail(err, MOTE_E_INVALID,
                 "expected a session, a buffer and a place for its length");
     if (!buffer) {
-        *length =
-                HEADER + ZSTD_compressBound((size_t)payload_bytes(s, s->n_tokens)) + 64;
+        *length = bound(s, s->n_tokens);
         return MOTE_OK;
     }
     sink k = {.buffer = buffer, .capacity = capacity};
     mote_status st = save(s, &k, err);
-    *length = st < 0 ? 0 : k.length;
+    *length = st < 0 ? bound(s, s->n_tokens) : k.length;
     return st;
 }
 
@@ -327,8 +349,9 @@ static mote_status check_header(
         return mote__fail(err, MOTE_E_CONTEXT_FULL,
                 "the snapshot has %u tokens, the session has room for %u", n,
                 s->context);
-    if (get64(h + 64) != payload_bytes(s, n) ||
-            (n ? get32(h + 36) >= n : get32(h + 36)))
+    uint32_t mtp = get32(h + 36);
+    if ((mtp && (mtp + 1 != n || !s->model->net.mtp)) ||
+            get64(h + 64) != payload_bytes(s, n, mtp))
         return damaged(err, "its sizes do not agree");
     return MOTE_OK;
 }
@@ -343,7 +366,7 @@ mote_status mote_session_load(
     if (st < 0)
         return st;
     const mote__config *c = &s->model->net.config;
-    uint32_t n = get32(h + 32);
+    uint32_t n = get32(h + 32), mtp = get32(h + 36);
     mote__kv kv = {0};
     int32_t *tokens = malloc(n * sizeof *tokens + 1);
     float *state = malloc(c->hidden_size * sizeof *state);
@@ -355,7 +378,7 @@ mote_status mote_session_load(
     st = mote__kv_open(&kv, &s->model->memory, s->kv.n_layers, s->context, s->kv.type,
             c->kv_lora_rank, c->qk_rope_head_dim, err);
     if (st >= 0)
-        st = walk(s, &kv, n, tokens, state, expand_piece, &k, err);
+        st = walk(s, &kv, n, mtp, tokens, state, expand_piece, &k, err);
     if (st >= 0)
         st = expand_end(&k, err);
     for (uint32_t i = 0; st >= 0 && i < n; i++)
@@ -371,7 +394,7 @@ mote_status mote_session_load(
     memcpy(s->tokens, tokens, n * sizeof *tokens);
     s->n_tokens = s->n_eval = n;
     s->kept_begin = n ? n - 1 : 0;
-    s->mtp_eval = get32(h + 36);
+    s->mtp_eval = mtp;
     if (n)
         memcpy(s->hidden + (size_t)((n - 1) % s->ring) * c->hidden_size, state,
                 c->hidden_size * sizeof *state);
@@ -392,15 +415,33 @@ mote_status mote_session_load_file(mote_session *s, const char *path, mote_error
 {
     if (!s || !path)
         return mote__fail(err, MOTE_E_INVALID, "expected a session and a path");
-    /* At most what a full session can need: a huge file is not read whole. */
-    size_t most =
-            HEADER + ZSTD_compressBound((size_t)payload_bytes(s, s->context)) + 64;
-    char *data;
-    size_t n;
-    mote_status st = mote__file_read_all(&data, &n, path, most, err);
+    /* At most what a full session can need: a huge file is not read whole. A larger one
+     * has more tokens than fit, or is no snapshot: its header says. */
+    mote__file f;
+    mote_status st = mote__file_open(&f, path, err);
     if (st < 0)
         return st;
-    st = mote_session_load(s, data, n, err);
+    uint8_t h[HEADER];
+    uint8_t *data = NULL;
+    size_t most = bound(s, s->context), n = f.size < most ? (size_t)f.size : most;
+    if (f.size > most) {
+        st = mote__file_read(&f, 0, HEADER, h, err);
+        if (st >= 0)
+            st = check_header(s, h, HEADER, err);
+        if (st >= 0)
+            st = damaged(err, "bytes follow its end");
+        goto out;
+    }
+    data = malloc(n + 1);
+    if (!data) {
+        st = mote__fail_memory(err, n, "a snapshot");
+        goto out;
+    }
+    st = mote__file_read(&f, 0, n, data, err);
+    if (st >= 0)
+        st = mote_session_load(s, data, n, err);
+out:
     free(data);
+    mote__file_close(&f);
     return st;
 }
