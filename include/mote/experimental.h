@@ -18,7 +18,8 @@ MOTE_BEGIN_DECLS
  *  @param preset   "deepseek-v2-lite", "moonlight-16b", "deepseek-v3", "kimi-k2"
  *  @param n_layers cut the depth; 0: all
  *  @param type     MOTE_TYPE_FP8 (default for 0), BF16, INT8, INT4
- *  @param seed     of the weights @since 0.1 */
+ *  @param seed     of the weights
+ *  @param options  with mtp = MOTE_MTP_ON there is a draft module in any case @since 0.1 */
 MOTE_API mote_status mote_x_model_synthesize(mote_model **out, const char *preset,
         uint32_t n_layers, uint32_t type, uint64_t seed,
         const mote_model_options *options, mote_error *err);

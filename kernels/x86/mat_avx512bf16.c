@@ -158,7 +158,7 @@ static void act_pack(
             : (m) >= 4 ? 0x3c00 + ((m)-4) * 0x20                                       \
             : (m) >= 2 ? 0x3b80 + ((m)-2) * 0x40                                       \
                        : (m)*0x3b00)
-#define INT_STEP(m, e) (((127 + (e)) << 7) + ((((m) - (1 << (e))) << 7) >> (e)))
+#define INT_STEP(m, e) (((127 + (e)) << 7) + ((m) - (1 << (e))) * 128 / (1 << (e)))
 #define INT_BF16(m)                                                                    \
     ((m) >= 64          ? INT_STEP(m, 6)                                               \
             : (m) >= 32 ? INT_STEP(m, 5)                                               \

@@ -65,6 +65,9 @@ mote_status mote_x_model_synthesize(mote_model **out, const char *preset,
         return st;
     mote__config *c = &m->net.config;
     st = shape(c, &dense, &expert, preset, n_layers, type, err);
+    /* Asked for, a preset has a draft module even where the published model has none. */
+    if (st >= 0 && o.mtp == MOTE_MTP_ON && !c->num_nextn_predict_layers)
+        c->num_nextn_predict_layers = 1;
     m->mtp_modules = c->num_nextn_predict_layers;
     if (st >= 0)
         st = mote__layout_from_config(&m->layout, c, dense, expert,
