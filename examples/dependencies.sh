@@ -17,6 +17,11 @@ missing() {
     library cmocka || return 0
     have g++ || return 0
     have python3 || return 0
+    # Extras, where the system has packages for them.
+    have apt-get || return 1
+    { have clang && have doxygen; } || return 0
+    [ "$(uname -m)" != x86_64 ] || { have aarch64-linux-gnu-gcc && have qemu-aarch64; } ||
+        return 0
     return 1
 }
 
@@ -31,13 +36,21 @@ as_root() {
     fi
 }
 
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@"
+}
+
 install_missing() {
     if have apt-get; then
         packages='gcc libc6-dev meson ninja-build pkg-config libpcre2-dev libjansson-dev libzstd-dev'
-        [ "$what" = build ] || packages="$packages g++ clang libcmocka-dev python3 binutils"
+        [ "$what" = build ] || packages="$packages g++ libcmocka-dev python3 binutils"
         as_root apt-get update -qq || true
-        as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq --no-install-recommends $packages
+        apt_install $packages || return 1
+        [ "$what" = test ] || return 0
+        apt_install clang doxygen || true
+        [ "$(uname -m)" != x86_64 ] ||
+            apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user || true
     elif have dnf; then
         packages='gcc meson ninja-build pkgconf-pkg-config pcre2-devel jansson-devel libzstd-devel'
         [ "$what" = build ] || packages="$packages gcc-c++ clang libcmocka-devel python3 binutils"
@@ -63,7 +76,7 @@ install_missing() {
 
 if missing; then
     echo "installing what is missing to $what mote" >&2
-    # Some distributions lack one of the extras for testing: what matters is checked after.
+    # Some distributions lack an extra: what matters is checked after.
     install_missing >&2 || true
     if what=build missing; then
         echo "dependencies.sh: something that mote needs could not be installed" >&2

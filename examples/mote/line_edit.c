@@ -46,6 +46,7 @@ void line_editor_begin(line_editor *e)
 
 void line_editor_end(line_editor *e)
 {
+    cli_terminal_keys(CLI_KEYS_COOKED);
     for (size_t i = 0; i < e->n_history; i++)
         free(e->history[i]);
     cli_buffer_free(&e->text);
@@ -293,11 +294,12 @@ const char *line_editor_read(line_editor *e, const char *prompt, size_t *n)
     e->text.n = e->cursor = 0;
     e->prompt = prompt;
     *n = 0;
-    if (!e->interactive || cli_append(&e->text, "", 0) || cli_raw_mode(1)) {
+    if (!e->interactive || cli_append(&e->text, "", 0) ||
+            cli_terminal_keys(CLI_KEYS_RAW)) {
         more = cli_read_line(stdin, &e->text);
     } else {
         more = edit_line(e);
-        cli_raw_mode(0);
+        cli_terminal_keys(CLI_KEYS_KEPT);
         fputc('\n', stderr);
         remember(e);
     }

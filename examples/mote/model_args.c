@@ -35,8 +35,8 @@ static const char *bundled(void)
     static char path[4096];
     static const char *const names[] = {"tiny-v3.mote", "tiny-v3"};
     /* Installed elsewhere than configured, then the build tree of the sources. */
-    static const char *const places[] = {
-            "../share/mote/models", "../../../models", "../../models", "../models"};
+    static const char *const places[] = {"../share/mote/models", "../../../../models",
+            "../../../models", "../../models", "../models"};
     const char *chosen = getenv("MOTE_MODEL");
     if (chosen && *chosen)
         return chosen;

@@ -111,6 +111,11 @@ int cli_path_kind(const char *path)
     return (info.st_mode & S_IFMT) == S_IFDIR ? 1 : 2;
 }
 
+#ifndef _WIN32
+static struct termios cooked; /* as the terminal was found */
+static volatile sig_atomic_t terminal_changed;
+#endif
+
 /* The handler may run on a worker thread, so closing a session waits until no handler
  * is between reading the pointer and using it. */
 static _Atomic(mote_session *) running_session;
@@ -125,6 +130,8 @@ static void on_interrupt(int number)
 #ifdef _WIN32
         exit(130);
 #else
+        if (terminal_changed)
+            tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
         _exit(130);
 #endif
     }
@@ -164,26 +171,27 @@ void cli_interrupts_session(mote_session *session)
         ;
 }
 
-#ifndef _WIN32
-static struct termios cooked;
-#endif
-
-int cli_raw_mode(int on)
+int cli_terminal_keys(cli_keys keys)
 {
 #ifdef _WIN32
-    (void)on;
+    (void)keys;
     return -1;
 #else
-    if (!on)
-        return tcsetattr(STDIN_FILENO, TCSADRAIN, &cooked);
-    if (tcgetattr(STDIN_FILENO, &cooked))
+    if (keys == CLI_KEYS_COOKED && !terminal_changed)
+        return 0;
+    if (!terminal_changed && tcgetattr(STDIN_FILENO, &cooked))
         return -1;
-    struct termios raw = cooked;
-    raw.c_iflag &= ~(tcflag_t)(BRKINT | ICRNL | INPCK | ISTRIP | IXON);
-    raw.c_lflag &= ~(tcflag_t)(ECHO | ICANON | IEXTEN | ISIG);
-    raw.c_cc[VMIN] = 1;
-    raw.c_cc[VTIME] = 0;
-    return tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+    struct termios wanted = cooked;
+    if (keys != CLI_KEYS_COOKED) {
+        wanted.c_iflag &= ~(tcflag_t)(BRKINT | ICRNL | INPCK | ISTRIP | IXON);
+        wanted.c_lflag &= ~(tcflag_t)(ECHO | ICANON | IEXTEN);
+        if (keys == CLI_KEYS_RAW)
+            wanted.c_lflag &= ~(tcflag_t)ISIG;
+        wanted.c_cc[VMIN] = 1;
+        wanted.c_cc[VTIME] = 0;
+    }
+    terminal_changed = keys != CLI_KEYS_COOKED;
+    return tcsetattr(STDIN_FILENO, TCSADRAIN, &wanted);
 #endif
 }
 

@@ -26,7 +26,13 @@ int cli_interrupted(void); /* 1 since the last cli_interrupts_forget() */
 void cli_interrupts_forget(void);
 void cli_interrupts_session(mote_session *session); /* NULL before it is closed */
 
-/* Terminal input key by key: 0, or -1 where that is not possible. */
-int cli_raw_mode(int on);
-int cli_read_byte(void); /* from standard input, -1 at its end */
+/* How the terminal of standard input hands over keys. Between lines they are kept as
+ * they are for the next one, and Ctrl-C interrupts. */
+typedef enum cli_keys {
+    CLI_KEYS_COOKED, /* as it was found */
+    CLI_KEYS_KEPT,   /* neither echoed nor edited; Ctrl-C interrupts */
+    CLI_KEYS_RAW     /* the same, and Ctrl-C is a key */
+} cli_keys;
+int cli_terminal_keys(cli_keys keys); /* 0, or -1 where that is not possible */
+int cli_read_byte(void);              /* from standard input, -1 at its end */
 #endif
