@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Everything that ordinary tests check: installs what is missing, builds with gcc and clang
-# and with sanitizers (in build-tests/), runs the tests of each, installs the library into
-# a folder and builds a program against it. Can be run again and again. The last line says
-# how many passed, failed and were skipped.
+# Everything that ordinary tests check: installs what is missing, builds with gcc and clang,
+# with sanitizers and for AArch64 (in build-tests/), runs the tests of each, installs the
+# library into a folder and builds a program against it. Can be run again and again. The
+# last line says how many passed, failed and were skipped.
 #
 # With ../shared beside the project, tests that need its larger golden data run too.
 set -u
@@ -115,6 +115,16 @@ build sanitizers "$(command -v gcc || echo cc)" -Dbuildtype=debugoptimized \
     -Db_sanitize=address,undefined -Db_lundef=false &&
     run_tests sanitizers --timeout-multiplier 4 --suite unit --suite api --suite cli \
         --suite fuzz
+
+# The ARM kernels under emulation; everything above them is the same code.
+if command -v aarch64-linux-gnu-gcc >/dev/null 2>&1 &&
+    command -v qemu-aarch64 >/dev/null 2>&1; then
+    build aarch64 aarch64-linux-gnu-gcc --cross-file tests/cross/aarch64.ini \
+        -Dkernels_only=true && run_tests aarch64 --timeout-multiplier 10
+else
+    say 'no cross compiler and emulator for AArch64: skipped'
+    skipped=$((skipped + 1))
+fi
 
 say 'done'
 echo "$passed passed, $failed failed, $skipped skipped"
