@@ -36,7 +36,9 @@ void mote__added_free(mote__added *a)
 static mote__added_edge *find_edge(const mote__added *a, uint32_t state, uint8_t byte)
 {
     uint64_t key = ((uint64_t)state << 8 | byte) + 1;
-    uint64_t h = key * 0x9E3779B97F4A7C15u;
+    /* Seeded, so that a file cannot choose edges that all fall together. */
+    uint64_t h = (key ^ (uintptr_t)a->edges) * 0x9E3779B97F4A7C15u;
+    h = (h ^ h >> 32) * 0xD6E8FEB86659FD93u;
     size_t mask = a->edges_size - 1, at = (size_t)(h >> 32) & mask;
     while (a->edges[at].key && a->edges[at].key != key)
         at = (at + 1) & mask;

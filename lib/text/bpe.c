@@ -10,6 +10,14 @@
 enum { SHORT = 48 };
 #define NO_RANK UINT32_MAX
 
+static uint64_t mix(uint64_t h)
+{
+    h ^= h >> 32;
+    h *= 0x9E3779B97F4A7C15u;
+    h ^= h >> 29;
+    return h;
+}
+
 static size_t table_size(size_t n)
 {
     size_t size = 64;
@@ -36,6 +44,7 @@ int mote__bpe_init(mote__bpe *b, mote__memory *m, size_t n_ids, size_t blob_size
     b->byte_pairs = mote__alloc(m, MOTE_MEM_TOKENIZER, 65536 * sizeof *b->byte_pairs);
     if (!b->blob || !b->span || !b->known || !b->tokens || !b->merges || !b->byte_pairs)
         return -1;
+    b->seed = mix((uintptr_t)b->tokens ^ mix((uintptr_t)b->merges));
     memset(b->merges, 0xff, b->merges_size * sizeof *b->merges);
     memset(b->byte_pairs, 0xff, 65536 * sizeof *b->byte_pairs);
     return 0;
@@ -55,17 +64,9 @@ void mote__bpe_free(mote__bpe *b)
 
 /* ---- tokens by their bytes ---- */
 
-static uint64_t mix(uint64_t h)
+static uint64_t hash_bytes(uint64_t seed, const uint8_t *s, size_t n)
 {
-    h ^= h >> 32;
-    h *= 0x9E3779B97F4A7C15u;
-    h ^= h >> 29;
-    return h;
-}
-
-static uint64_t hash_bytes(const uint8_t *s, size_t n)
-{
-    uint64_t h = 0x2545F4914F6CDD1Du ^ n * 0x9E3779B97F4A7C15u;
+    uint64_t h = seed ^ n * 0x9E3779B97F4A7C15u;
     while (n >= 8) {
         uint64_t w;
         memcpy(&w, s, 8);
@@ -89,7 +90,7 @@ void mote__bpe_add_token(mote__bpe *b, uint32_t id)
 {
     const uint8_t *s = b->blob + b->span[id][0];
     size_t n = b->span[id][1], mask = b->tokens_size - 1;
-    uint64_t h = hash_bytes(s, n);
+    uint64_t h = hash_bytes(b->seed, s, n);
     size_t at = h & mask;
     while (b->tokens[at])
         at = (at + 1) & mask;
@@ -105,7 +106,7 @@ int32_t mote__bpe_find(const mote__bpe *b, const uint8_t *bytes, size_t n)
     if (n > b->longest)
         return -1;
     size_t mask = b->tokens_size - 1;
-    uint64_t h = hash_bytes(bytes, n);
+    uint64_t h = hash_bytes(b->seed, bytes, n);
     for (size_t at = h & mask; b->tokens[at]; at = (at + 1) & mask) {
         if (b->tokens[at] >> 32 != h >> 32)
             continue;
@@ -123,7 +124,7 @@ static const mote__bpe_merge *find_merge(
 {
     uint64_t pair = (uint64_t)left << 32 | right;
     size_t mask = b->merges_size - 1;
-    size_t at = mix(pair * 0xD6E8FEB86659FD93u) & mask;
+    size_t at = mix((pair ^ b->seed) * 0xD6E8FEB86659FD93u) & mask;
     while (b->merges[at].rank != NO_RANK && b->merges[at].pair != pair)
         at = (at + 1) & mask;
     return &b->merges[at]; /* a free slot has rank NO_RANK */

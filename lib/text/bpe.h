@@ -26,7 +26,9 @@ typedef struct mote__bpe {
     size_t n_ids;
     size_t longest; /* bytes of the longest token that text can reach */
     int32_t byte_id[256];
-    /* Open addressing, power-of-two sizes, at most half full. */
+    /* Open addressing, power-of-two sizes, at most half full. The seed is no part of
+     * any result; it keeps a file from choosing keys that all fall together. */
+    uint64_t seed;
     uint64_t *tokens; /* high half of the hash << 32 | id + 1; 0: free */
     size_t tokens_size;
     mote__bpe_merge *merges; /* rank UINT32_MAX: free */

@@ -12,21 +12,42 @@ void mote__code_set_free(mote__code_set *set)
     memset(set, 0, sizeof *set);
 }
 
+static int reserve(mote__code_set *set, size_t n)
+{
+    void *ranges = set->ranges;
+    if (mote__grow(&ranges, &set->capacity, n, sizeof *set->ranges) < 0)
+        return -1;
+    set->ranges = ranges;
+    return 0;
+}
+
+/* Index of the first range that ends at `unit` or later. */
+static size_t first_ending_at(const mote__code_set *set, uint32_t unit)
+{
+    size_t lo = 0, hi = set->n;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (set->ranges[mid][1] < unit)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
 int mote__code_set_add(mote__code_set *set, uint32_t first, uint32_t last)
 {
-    /* Find the ranges that touch [first, last]; they become one. */
-    size_t i = set->n, j = set->n;
-    while (i > 0 && set->ranges[i - 1][1] + 1 >= first)
-        i--;
-    for (j = i; j < set->n && set->ranges[j][0] <= last + 1; j++) {
+    /* The ranges that touch [first, last] become one with it. */
+    size_t i = first_ending_at(set, first ? first - 1 : 0), j = i;
+    for (; j < set->n && set->ranges[j][0] <= last + 1; j++) {
         first = set->ranges[j][0] < first ? set->ranges[j][0] : first;
         last = set->ranges[j][1] > last ? set->ranges[j][1] : last;
     }
-    void *ranges = set->ranges;
-    if (mote__grow(&ranges, &set->capacity, set->n + 1, sizeof *set->ranges) < 0)
+    if (reserve(set, set->n + 1) < 0)
         return -1;
-    set->ranges = ranges;
-    memmove(set->ranges + i + 1, set->ranges + j, (set->n - j) * sizeof *set->ranges);
+    if (j != i + 1)
+        memmove(set->ranges + i + 1, set->ranges + j,
+                (set->n - j) * sizeof *set->ranges);
     set->n = set->n - (j - i) + 1;
     set->ranges[i][0] = first;
     set->ranges[i][1] = last;
@@ -35,9 +56,24 @@ int mote__code_set_add(mote__code_set *set, uint32_t first, uint32_t last)
 
 int mote__code_set_add_set(mote__code_set *set, const mote__code_set *other)
 {
-    for (size_t i = 0; i < other->n; i++)
-        if (mote__code_set_add(set, other->ranges[i][0], other->ranges[i][1]) < 0)
-            return -1;
+    mote__code_set out = {0};
+    if (reserve(&out, set->n + other->n) < 0)
+        return -1;
+    /* In order of their beginnings each range joins or follows the one before. */
+    for (size_t i = 0, k = 0; i < set->n || k < other->n;) {
+        bool mine = k == other->n ||
+                    (i < set->n && set->ranges[i][0] <= other->ranges[k][0]);
+        const uint32_t *r = mine ? set->ranges[i++] : other->ranges[k++];
+        if (out.n && r[0] <= out.ranges[out.n - 1][1] + 1) {
+            if (r[1] > out.ranges[out.n - 1][1])
+                out.ranges[out.n - 1][1] = r[1];
+            continue;
+        }
+        out.ranges[out.n][0] = r[0];
+        out.ranges[out.n++][1] = r[1];
+    }
+    mote__code_set_free(set);
+    *set = out;
     return 0;
 }
 
@@ -92,15 +128,8 @@ fail:
 
 bool mote__code_set_has(const mote__code_set *set, uint32_t unit)
 {
-    size_t lo = 0, hi = set->n;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if (set->ranges[mid][1] < unit)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo < set->n && set->ranges[lo][0] <= unit;
+    size_t i = first_ending_at(set, unit);
+    return i < set->n && set->ranges[i][0] <= unit;
 }
 
 bool mote__code_set_equal(const mote__code_set *a, const mote__code_set *b)

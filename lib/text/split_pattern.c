@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    PATTERN_BYTES_MAX = 1 << 16,
+    PATTERN_BYTES_MAX = 1 << 14,
     SETS_MAX = 1024,
     DEPTH_MAX = 32,
     REPEAT_MAX = 1000

@@ -273,6 +273,71 @@ static void test_linear(void **state)
     free(text);
 }
 
+static uint32_t random_below(uint32_t *seed, uint32_t n)
+{
+    *seed = *seed * 1664525 + 1013904223;
+    return (uint32_t)((uint64_t)*seed * n >> 32);
+}
+
+/* Sets against plain tables of bits; ranges stay sorted and apart. */
+static void test_code_sets(void **state)
+{
+    (void)state;
+    enum { N = 60 };
+    uint32_t seed = 7;
+    for (int round = 0; round < 2000; round++) {
+        mote__code_set set = {0}, other = {0};
+        bool bits[N + 1] = {false};
+        for (uint32_t k = random_below(&seed, 9); k > 0; k--) {
+            uint32_t lo = random_below(&seed, N), hi = lo + random_below(&seed, N - lo);
+            assert_int_equal(mote__code_set_add(k & 1 ? &set : &other, lo, hi), 0);
+            for (uint32_t i = lo; i <= hi; i++)
+                bits[i] = true;
+        }
+        assert_int_equal(mote__code_set_add_set(&set, &other), 0);
+        if (round & 1) {
+            assert_int_equal(mote__code_set_invert(&set), 0);
+            assert_true(mote__code_set_has(&set, MOTE__UNIT_INVALID));
+        }
+        for (uint32_t i = 0; i <= N; i++)
+            assert_int_equal(mote__code_set_has(&set, i), bits[i] != (round & 1));
+        for (size_t i = 0; i < set.n; i++) {
+            assert_true(set.ranges[i][0] <= set.ranges[i][1]);
+            assert_true(i == 0 || set.ranges[i][0] > set.ranges[i - 1][1] + 1);
+        }
+        mote__code_set_free(&set);
+        mote__code_set_free(&other);
+    }
+}
+
+/* The longest pattern that is read, full of the largest classes, in every stage. */
+static void test_long_patterns(void **state)
+{
+    (void)state;
+    enum { N = 1 << 14 };
+    static const char *const units[] = {"\\p{L}", "\\P{M}", "\\S"};
+    char *pattern = malloc(N);
+    clock_t begin = clock();
+    mote__splitter s;
+    mote_error err = {0};
+    mote__splitter_init(&s, NULL);
+    for (size_t k = 0; k < MOTE__STAGES_MAX; k++) {
+        const char *unit = units[k % 3];
+        size_t n = 0, step = strlen(unit);
+        pattern[n++] = '[';
+        for (; n + step + 1 < N; n += step)
+            memcpy(pattern + n, unit, step);
+        pattern[n++] = ']';
+        if (mote__splitter_add(&s, pattern, n, false, &err) < 0)
+            fail_msg("%s", err.message);
+    }
+    assert_int_equal(mote__splitter_add(&s, "a", 1, false, &err), MOTE_E_UNSUPPORTED);
+    assert_int_equal(mote__splitter_freeze(&s, &err), 0);
+    mote__splitter_free(&s);
+    assert_true((double)(clock() - begin) / CLOCKS_PER_SEC < 20);
+    free(pattern);
+}
+
 /* A pattern that explodes ends with a sentence, with and without executable memory. */
 static void test_explosion(void **state)
 {
@@ -315,6 +380,8 @@ int main(void)
             cmocka_unit_test(test_too_many_classes),
             cmocka_unit_test(test_linear),
             cmocka_unit_test(test_explosion),
+            cmocka_unit_test(test_code_sets),
+            cmocka_unit_test(test_long_patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

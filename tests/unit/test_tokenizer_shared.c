@@ -325,6 +325,24 @@ static void test_decode_special(void **state)
     assert_true(for_lines("decode_special.jsonl", decode_line, NULL) > 0);
 }
 
+/* What V3, R1 and V3.1 do not share: reasoning and search tags. */
+static void test_tags(void **state)
+{
+    (void)state;
+    need_shared();
+    static const char search[] = "<\xef\xbd\x9csearch\xe2\x96\x81"
+                                 "begin\xef\xbd\x9c>";
+    size_t n = sizeof search - 1;
+    assert_int_equal(mote_tokenizer_find(v3, "<think>", 7), -1);
+    assert_int_equal(mote_tokenizer_find(r1, "<think>", 7), 128798);
+    assert_int_equal(mote_tokenizer_find(r1_published, "</think>", 8), 128799);
+    assert_int_equal(mote_tokenizer_find(r1, search, n), -1);
+    assert_int_equal(mote_tokenizer_find(v31, search, n), 128796);
+    assert_int_equal(mote_tokenizer_find(v31, "<think>", 7), 128798);
+    assert_int_equal(mote_tokenizer_is_special(v31, 128796), 0);
+    assert_int_equal(mote_tokenizer_is_special(v3, 128796), 1);
+}
+
 static void test_token_bytes(void **state)
 {
     (void)state;
@@ -416,6 +434,7 @@ int main(void)
             cmocka_unit_test(test_bytes),
             cmocka_unit_test(test_stress),
             cmocka_unit_test(test_decode_special),
+            cmocka_unit_test(test_tags),
             cmocka_unit_test(test_token_bytes),
             cmocka_unit_test(test_stream),
     };
