@@ -267,27 +267,30 @@ ALWAYS void floats_of_type(const job *j, totals *total, uint32_t type)
         }
 }
 
-/* F32 weights lie as [k][16 rows]: a vector is four rows of one k. `at` is where the
- * floats of a packed row begin. */
-static void f32_weights(const job *j, totals *total, size_t at)
+/* F32 weights lie as [k][16 rows]: a vector is four rows of one k. One token's x
+ * against n columns. */
+ALWAYS void f32_unit(float *y, const float *w, const float *x, uint32_t n)
+{
+    float32x4_t sum[4];
+    for (int r = 0; r < 4; r++)
+        sum[r] = vdupq_n_f32(0);
+    for (uint32_t k = 0; k < n; k++)
+        for (int r = 0; r < 4; r++)
+            sum[r] = vfmaq_n_f32(
+                    sum[r], vld1q_f32(w + (size_t)k * MOTE_PANEL + 4 * r), x[k]);
+    for (int r = 0; r < 4; r++)
+        add_to(y + 4 * r, sum[r]);
+}
+
+static void f32_weights(const job *j, totals *total)
 {
     for (uint32_t p = 0; p < j->n_panels; p++)
         for (uint32_t k0 = 0; k0 < j->k_pad; k0 += MOTE_BLOCK) {
             const uint32_t n = j->k_pad - k0 < MOTE_BLOCK ? j->k_pad - k0 : MOTE_BLOCK;
-            const float *w = (const float *)(const void *)j->panel[p].data +
-                             (size_t)k0 * MOTE_PANEL;
-            for (uint32_t i = 0; i < j->n; i++) {
-                const float *x = (const float *)(const void *)(j->x[i] + at) + k0;
-                float32x4_t sum[4];
-                for (int r = 0; r < 4; r++)
-                    sum[r] = vdupq_n_f32(0);
-                for (uint32_t k = 0; k < n; k++)
-                    for (int r = 0; r < 4; r++)
-                        sum[r] = vfmaq_n_f32(sum[r],
-                                vld1q_f32(w + (size_t)k * MOTE_PANEL + 4 * r), x[k]);
-                for (int r = 0; r < 4; r++)
-                    add_to(total[i][p] + 4 * r, sum[r]);
-            }
+            const float *w = (const float *)(const void *)j->panel[p].data;
+            for (uint32_t i = 0; i < j->n; i++)
+                f32_unit(total[i][p], w + (size_t)k0 * MOTE_PANEL,
+                        (const float *)(const void *)j->x[i] + k0, n);
         }
 }
 
@@ -295,7 +298,7 @@ static void compute_floats(const job *j, totals *total)
 {
     switch (j->type) {
     case MOTE_K_F32:
-        f32_weights(j, total, 0);
+        f32_weights(j, total);
         break;
     case MOTE_K_BF16:
         floats_of_type(j, total, MOTE_K_BF16);
