@@ -199,15 +199,15 @@ static void mtp_logits(void **state)
     assert_true(worst <= TOLERANCE);
 }
 
-/* Generate greedily to the end of GREEDY tokens; returns how many passes it took. */
-static uint64_t generate(
-        mote_session *s, const prompt *t, int32_t *out, float *logprobs)
+/* Generate GREEDY tokens (sampler NULL: greedily); returns how many passes it took. */
+static uint64_t generate_with(mote_session *s, const prompt *t,
+        const mote_sampler_options *sampler, int32_t *out, float *logprobs)
 {
     mote_generate_options o = MOTE_GENERATE_OPTIONS_INIT;
     o.max_tokens = GREEDY;
     o.ignore_eos = 1;
     MUST(mote_session_prompt(s, t->ids, t->n, err));
-    MUST(mote_session_generate(s, &o, NULL, err));
+    MUST(mote_session_generate(s, &o, sampler, err));
     mote_piece piece = MOTE_PIECE_INIT;
     uint32_t n = 0;
     mote_error e;
@@ -226,6 +226,12 @@ static uint64_t generate(
     mote_session_stats stats = MOTE_SESSION_STATS_INIT;
     MUST(mote_session_get_stats(s, &stats, err));
     return stats.passes;
+}
+
+static uint64_t generate(
+        mote_session *s, const prompt *t, int32_t *out, float *logprobs)
+{
+    return generate_with(s, t, NULL, out, logprobs);
 }
 
 static void greedy_f32_cache(void **state)
@@ -343,6 +349,56 @@ static void speculation_is_exact(void **state)
         assert_true(per_pass > before);
         before = per_pass + 0.1;
     }
+}
+
+/* A draw depends on the seed and its number alone, and a draft is accepted when it is
+ * what the main model's draw gives: sampled text is the same with and without drafts,
+ * under every filter, and another seed's is another. */
+static void sampled_speculation_is_exact(void **state)
+{
+    fixture *f = present(state);
+    static const mote_sampler_options samplers[] = {
+            {.struct_size = sizeof samplers[0], .temperature = 0.8f, .seed = 1},
+            {.struct_size = sizeof samplers[0],
+                    .temperature = 1,
+                    .top_p = 0.9f,
+                    .seed = 2},
+            {.struct_size = sizeof samplers[0],
+                    .temperature = 1.2f,
+                    .top_k = 20,
+                    .min_p = 0.02f,
+                    .repetition_penalty = 1.1f,
+                    .frequency_penalty = 0.1f,
+                    .seed = 3}};
+    int32_t plain[GREEDY], found[GREEDY];
+    for (size_t k = 0; k < sizeof samplers / sizeof *samplers; k++)
+        for (uint32_t depth = 1; depth <= 4; depth += 3) {
+            mote_session *s =
+                    golden_session(f->m, CONTEXT, MOTE_KV_F32, MOTE_DRAFT_OFF, 0);
+            uint64_t passes =
+                    generate_with(s, &f->prompts[0], &samplers[k], plain, NULL);
+            mote_session_reset(s);
+            generate_with(s, &f->prompts[0], &samplers[k], found, NULL);
+            assert_memory_equal(found, plain, sizeof found); /* and run after run */
+            mote_sampler_options other = samplers[k];
+            other.seed += 100;
+            mote_session_reset(s);
+            generate_with(s, &f->prompts[0], &other, found, NULL);
+            assert_memory_not_equal(found, plain, sizeof found);
+            mote_session_close(s);
+            mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
+            o.context_tokens = CONTEXT;
+            o.kv_type = MOTE_KV_F32;
+            o.precision = MOTE_PRECISION_EXACT;
+            o.draft = MOTE_DRAFT_MTP;
+            o.draft_tokens = depth;
+            MUST(mote_session_open(&s, f->m, &o, err));
+            uint64_t drafted =
+                    generate_with(s, &f->prompts[0], &samplers[k], found, NULL);
+            mote_session_close(s);
+            assert_memory_equal(found, plain, sizeof found);
+            assert_true(drafted < passes);
+        }
 }
 
 /* "After a rejection the MTP layer's cache must be recomputed from the accepted tokens
@@ -547,6 +603,7 @@ int main(void)
     CHECK(which, logits), CHECK(which, mtp_logits), CHECK(which, greedy_f32_cache),    \
             CHECK(which, greedy_default_cache), CHECK(which, speculation_is_exact),    \
             CHECK(which, mtp_cache_after_rejections),                                  \
+            CHECK(which, sampled_speculation_is_exact),                                \
             CHECK(which, threads_and_variants)
     const struct CMUnitTest tests[] = {
             CHECKS("bundled"),
