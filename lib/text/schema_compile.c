@@ -249,7 +249,7 @@ mote_status mote__schema_text(schema_compiler *c, const json_t *v, literal_text 
 static mote_status add_text(schema_compiler *c, const json_t *v)
 {
     literal_text text = {0, 0};
-    TRY(mote__schema_text(c, v, &text));
+    SCHEMA_TRY(mote__schema_text(c, v, &text));
     if (c->n_texts >= SCHEMA_POOL_MAX)
         return mote__schema_fail(c, MOTE_E_UNSUPPORTED, "too many literal values");
     if (mote__grow((void **)&c->texts, &c->texts_cap, c->n_texts + 1, sizeof *c->texts))
@@ -275,14 +275,14 @@ static mote_status free_values(schema_compiler *c)
     size_t begin = 0;
     for (int i = 0; i <= TYPE_ANY; i++)
         c->any[i] = SCHEMA_NONE;
-    TRY(mote__schema_union(c, NULL, 6, &c->any[TYPE_ANY]));
+    SCHEMA_TRY(mote__schema_union(c, NULL, 6, &c->any[TYPE_ANY]));
     uint32_t any = c->any[TYPE_ANY];
-    TRY(add_text(c, json_null()));
-    TRY(literal_node(c, begin, &c->any[TYPE_NULL]));
+    SCHEMA_TRY(add_text(c, json_null()));
+    SCHEMA_TRY(literal_node(c, begin, &c->any[TYPE_NULL]));
     begin = c->n_texts;
-    TRY(add_text(c, json_true()));
-    TRY(add_text(c, json_false()));
-    TRY(literal_node(c, begin, &c->any[TYPE_BOOLEAN]));
+    SCHEMA_TRY(add_text(c, json_true()));
+    SCHEMA_TRY(add_text(c, json_false()));
+    SCHEMA_TRY(literal_node(c, begin, &c->any[TYPE_BOOLEAN]));
     json_t *empty = json_object();
     if (!empty)
         return mote__schema_memory(c);
@@ -292,15 +292,15 @@ static mote_status free_values(schema_compiler *c)
     if (st == MOTE_OK)
         st = mote__schema_number(c, empty, 0, &c->any[TYPE_NUMBER]);
     json_decref(empty);
-    TRY(st);
+    SCHEMA_TRY(st);
     schema_node array = {.kind = NODE_ARRAY};
     array.u.array.rest = any;
     array.u.array.max = SCHEMA_ITEMS_DEFAULT;
-    TRY(mote__schema_node_add(c, &array, &c->any[TYPE_ARRAY]));
+    SCHEMA_TRY(mote__schema_node_add(c, &array, &c->any[TYPE_ARRAY]));
     schema_node name = {.kind = NODE_STRING};
     name.u.string.max = SCHEMA_KEY_DEFAULT;
     name.u.string.exclude = SCHEMA_NONE;
-    TRY(mote__schema_node_add(c, &name, &key));
+    SCHEMA_TRY(mote__schema_node_add(c, &name, &key));
     mote_schema *s = c->s;
     schema_node object = {.kind = NODE_OBJECT};
     object.u.object.prop_begin = (uint32_t)s->n_props;
@@ -314,7 +314,7 @@ static mote_status free_values(schema_compiler *c)
         return mote__schema_memory(c);
     memset(&c->keys[s->n_props], 0, sizeof *c->keys);
     s->props[s->n_props++] = (schema_prop){SCHEMA_NONE, 0};
-    TRY(mote__schema_node_add(c, &object, &c->any[TYPE_OBJECT]));
+    SCHEMA_TRY(mote__schema_node_add(c, &object, &c->any[TYPE_OBJECT]));
     all[0] = c->any[TYPE_NULL];
     all[1] = c->any[TYPE_BOOLEAN];
     all[2] = c->any[TYPE_OBJECT];
@@ -336,7 +336,7 @@ mote_status mote__schema_any(schema_compiler *c, uint32_t types, uint32_t *out)
                 parts[n++] = c->any[t];
         if (types & TYPE_NUMBER)
             parts[n++] = c->any[types & TYPE_NUMBER];
-        TRY(mote__schema_union(c, parts, n, &c->any[types]));
+        SCHEMA_TRY(mote__schema_union(c, parts, n, &c->any[types]));
     }
     *out = c->any[types];
     return MOTE_OK;
@@ -444,7 +444,7 @@ static mote_status reference(
     json_t *target = mote__schema_resolve(c, ref);
     if (!target)
         return c->err ? c->err->status : MOTE_E_FORMAT;
-    TRY(job_table_grow(c));
+    SCHEMA_TRY(job_table_grow(c));
     size_t mask = c->job_table_size - 1, at = job_hash(target, types) & mask;
     for (; c->job_table[at]; at = (at + 1) & mask) {
         const schema_job *job = &c->jobs[c->job_table[at] - 1];
@@ -453,7 +453,7 @@ static mote_status reference(
             return MOTE_OK;
         }
     }
-    TRY(list_node(c, NODE_ALIAS, NULL, 1, out));
+    SCHEMA_TRY(list_node(c, NODE_ALIAS, NULL, 1, out));
     if (mote__grow((void **)&c->jobs, &c->jobs_cap, c->n_jobs + 1, sizeof *c->jobs))
         return mote__schema_memory(c);
     c->jobs[c->n_jobs++] = (schema_job){target, json_string_value(ref), types, *out};
@@ -471,7 +471,7 @@ static mote_status enumeration(
     for (size_t i = 0; i < json_array_size(values); i++) {
         const json_t *v = json_array_get(values, i);
         if (mote__schema_type_of(v) & types)
-            TRY(add_text(c, v));
+            SCHEMA_TRY(add_text(c, v));
     }
     return literal_node(c, begin, out);
 }
@@ -488,12 +488,13 @@ static mote_status branches(schema_compiler *c, json_t *list, const char *name,
         return mote__schema_fail(c, MOTE_E_UNSUPPORTED,
                 "\"allOf\" of more than one schema is not supported");
     if (name[0] == 'o')
-        TRY(mote__schema_exclusive(c, list));
-    TRY(list_node(c, NODE_UNION, NULL, (uint32_t)n, out));
+        SCHEMA_TRY(mote__schema_exclusive(c, list));
+    SCHEMA_TRY(list_node(c, NODE_UNION, NULL, (uint32_t)n, out));
     size_t begin = c->s->nodes[*out].u.list.begin;
     for (size_t i = 0; i < n; i++) {
         uint32_t branch;
-        TRY(mote__schema_value(c, json_array_get(list, i), types, name, &branch));
+        SCHEMA_TRY(
+                mote__schema_value(c, json_array_get(list, i), types, name, &branch));
         c->list[begin + i] = branch;
     }
     return MOTE_OK;
@@ -546,7 +547,7 @@ static mote_status combined(
         size_t begin = c->n_texts;
         const json_t *v = json_object_get(json, "const");
         if (mote__schema_type_of(v) & types)
-            TRY(add_text(c, v));
+            SCHEMA_TRY(add_text(c, v));
         return literal_node(c, begin, out);
     }
     }
@@ -559,24 +560,24 @@ static mote_status typed(schema_compiler *c, json_t *json, uint32_t classes,
     uint32_t parts[6], n = 0;
     uint32_t plain = types; /* types without keywords of their own */
     if (types & TYPE_OBJECT && classes & KEY_OBJECT) {
-        TRY(mote__schema_object(c, json, &parts[n++]));
+        SCHEMA_TRY(mote__schema_object(c, json, &parts[n++]));
         plain &= ~(uint32_t)TYPE_OBJECT;
     }
     if (types & TYPE_ARRAY && classes & KEY_ARRAY) {
-        TRY(mote__schema_array(c, json, &parts[n++]));
+        SCHEMA_TRY(mote__schema_array(c, json, &parts[n++]));
         plain &= ~(uint32_t)TYPE_ARRAY;
     }
     if (types & TYPE_STRING && classes & KEY_STRING) {
-        TRY(mote__schema_string(c, json, &parts[n++]));
+        SCHEMA_TRY(mote__schema_string(c, json, &parts[n++]));
         plain &= ~(uint32_t)TYPE_STRING;
     }
     if (types & TYPE_NUMBER && classes & KEY_NUMBER) {
         int whole = !(types & TYPE_FRACTION);
-        TRY(mote__schema_number(c, json, whole, &parts[n++]));
+        SCHEMA_TRY(mote__schema_number(c, json, whole, &parts[n++]));
         plain &= ~(uint32_t)TYPE_NUMBER;
     }
     if (plain)
-        TRY(mote__schema_any(c, plain, &parts[n++]));
+        SCHEMA_TRY(mote__schema_any(c, plain, &parts[n++]));
     if (n == 1) {
         *out = parts[0];
         return MOTE_OK;
@@ -589,7 +590,7 @@ static mote_status object_schema(
 {
     uint32_t classes;
     const char *constraint = NULL;
-    TRY(classify(c, json, &classes, &constraint));
+    SCHEMA_TRY(classify(c, json, &classes, &constraint));
     if (classes & KEY_TYPE) {
         uint32_t named = mote__schema_types(c, json_object_get(json, "type"));
         if (!named)
@@ -645,9 +646,9 @@ static mote_status compile_root(schema_compiler *c, const char *json, size_t n_b
 {
     mote_schema *s = c->s;
     json_error_t parse;
-    TRY(free_values(c));
+    SCHEMA_TRY(free_values(c));
     if (!json) {
-        TRY(mote__schema_any(c, TYPE_OBJECT | TYPE_ARRAY, &s->root));
+        SCHEMA_TRY(mote__schema_any(c, TYPE_OBJECT | TYPE_ARRAY, &s->root));
         return mote__schema_finish(c);
     }
     if (n_bytes > SCHEMA_TEXT_MAX)
@@ -662,11 +663,11 @@ static mote_status compile_root(schema_compiler *c, const char *json, size_t n_b
         return mote__fail(c->err, MOTE_E_FORMAT,
                 "schema: not JSON: line %d, column %d: %s", parse.line, parse.column,
                 parse.text);
-    TRY(mote__schema_value(c, c->root, TYPE_ANY, "#", &s->root));
+    SCHEMA_TRY(mote__schema_value(c, c->root, TYPE_ANY, "#", &s->root));
     for (size_t i = 0; i < c->n_jobs; i++) {
         schema_job job = c->jobs[i];
         uint32_t node;
-        TRY(mote__schema_value(c, job.json, job.types, job.name, &node));
+        SCHEMA_TRY(mote__schema_value(c, job.json, job.types, job.name, &node));
         c->list[s->nodes[job.alias].u.list.begin] = node;
     }
     return mote__schema_finish(c);

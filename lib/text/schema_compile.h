@@ -57,7 +57,7 @@ typedef struct schema_compiler {
     uint32_t n_path;
 } schema_compiler;
 
-#define TRY(call)                                                                      \
+#define SCHEMA_TRY(call)                                                               \
     do {                                                                               \
         mote_status try_status = (call);                                               \
         if (try_status < 0)                                                            \

@@ -68,7 +68,7 @@ static mote_status merge_literals(
         c->n_texts += k;
     }
     merged.u.literal.n_texts = (uint32_t)(c->n_texts - begin);
-    TRY(mote__schema_node_add(c, &merged, out));
+    SCHEMA_TRY(mote__schema_node_add(c, &merged, out));
     return add_member(c, *out);
 }
 
@@ -93,7 +93,7 @@ static mote_status flatten_node(schema_compiler *c, uint32_t node, uint32_t *sta
             stamp[m] = node;
             if (literal && n_literals == SCHEMA_UNION_MAX * 4) {
                 uint32_t one;
-                TRY(merge_literals(c, literals, n_literals, &one));
+                SCHEMA_TRY(merge_literals(c, literals, n_literals, &one));
                 stamp[one] = node;
                 literals[0] = one;
                 n_literals = 1;
@@ -108,11 +108,11 @@ static mote_status flatten_node(schema_compiler *c, uint32_t node, uint32_t *sta
         }
     }
     if (n_literals > 1)
-        TRY(merge_literals(c, literals, n_literals, &literals[0]));
+        SCHEMA_TRY(merge_literals(c, literals, n_literals, &literals[0]));
     s->nodes[node].member_begin = (uint32_t)s->n_members;
     s->nodes[node].n_members = n_others + (n_literals > 0);
     for (uint32_t i = 0; i < n_others; i++)
-        TRY(add_member(c, others[i]));
+        SCHEMA_TRY(add_member(c, others[i]));
     return n_literals ? add_member(c, literals[0]) : MOTE_OK;
 }
 
@@ -126,7 +126,7 @@ static mote_status flatten(schema_compiler *c, walk *w, uint32_t *stamp)
         if (!is_list(&s->nodes[i])) {
             s->nodes[i].member_begin = (uint32_t)s->n_members;
             s->nodes[i].n_members = 1;
-            TRY(add_member(c, i));
+            SCHEMA_TRY(add_member(c, i));
         }
     for (uint32_t i = 0; i < n_before; i++) {
         if (!is_list(&s->nodes[i]) || w->color[i] == BLACK)
@@ -138,7 +138,7 @@ static mote_status flatten(schema_compiler *c, walk *w, uint32_t *stamp)
             visit *top = &w->stack[w->n - 1];
             uint32_t branch = branch_at(c, top->node, top->next++);
             if (branch == SCHEMA_NONE) {
-                TRY(flatten_node(c, top->node, stamp));
+                SCHEMA_TRY(flatten_node(c, top->node, stamp));
                 w->color[top->node] = BLACK;
                 w->n--;
             } else if (is_list(&s->nodes[branch]) && w->color[branch] == GREY) {
@@ -381,9 +381,9 @@ static mote_status build(schema_compiler *c, walk *w)
         if (w->color[i] != BLACK)
             continue;
         if (s->nodes[i].kind == NODE_LITERAL)
-            TRY(build_literal(c, &s->nodes[i]));
+            SCHEMA_TRY(build_literal(c, &s->nodes[i]));
         else if (s->nodes[i].kind == NODE_OBJECT)
-            TRY(build_object(c, &s->nodes[i]));
+            SCHEMA_TRY(build_object(c, &s->nodes[i]));
     }
     s->depth_max = SCHEMA_NESTING + 1;
     if (!w->cyclic)

@@ -32,7 +32,7 @@ static mote_status count_range(const schema_compiler *c, const json_t *json,
         const char *min_name, const char *max_name, uint32_t default_max, uint32_t *min,
         uint32_t *max)
 {
-    TRY(count_keyword(c, json, min_name, 0, min));
+    SCHEMA_TRY(count_keyword(c, json, min_name, 0, min));
     return count_keyword(
             c, json, max_name, *min > default_max ? *min : default_max, max);
 }
@@ -41,7 +41,7 @@ mote_status mote__schema_string(schema_compiler *c, json_t *json, uint32_t *out)
 {
     schema_node n = {.kind = NODE_STRING};
     n.u.string.exclude = SCHEMA_NONE;
-    TRY(count_range(c, json, "minLength", "maxLength", SCHEMA_STRING_DEFAULT,
+    SCHEMA_TRY(count_range(c, json, "minLength", "maxLength", SCHEMA_STRING_DEFAULT,
             &n.u.string.min, &n.u.string.max));
     if (n.u.string.min > n.u.string.max)
         return mote__schema_union(c, NULL, 0, out);
@@ -128,7 +128,7 @@ mote_status mote__schema_number(
     int any = !whole;
     for (int i = 0; i < 4; i++) {
         any &= !json_object_get(json, names[i]);
-        TRY(bound_keyword(c, json, names[i], whole, &b));
+        SCHEMA_TRY(bound_keyword(c, json, names[i], whole, &b));
     }
     if (any)
         return mote__schema_node_add(c, &n, out);
@@ -161,7 +161,7 @@ mote_status mote__schema_array(schema_compiler *c, json_t *json, uint32_t *out)
         return mote__schema_fail(c, MOTE_E_UNSUPPORTED,
                 "\"items\" as an array is not supported: use \"prefixItems\"");
     size_t n_prefix = json_array_size(prefix), begin = s->n_items;
-    TRY(count_range(c, json, "minItems", "maxItems", SCHEMA_ITEMS_DEFAULT,
+    SCHEMA_TRY(count_range(c, json, "minItems", "maxItems", SCHEMA_ITEMS_DEFAULT,
             &n.u.array.min, &n.u.array.max));
     if (mote__grow(
                 (void **)&s->items, &s->items_cap, begin + n_prefix, sizeof *s->items))
@@ -171,15 +171,15 @@ mote_status mote__schema_array(schema_compiler *c, json_t *json, uint32_t *out)
     n.u.array.n_prefix = (uint32_t)n_prefix;
     for (size_t i = 0; i < n_prefix; i++) {
         uint32_t item;
-        TRY(mote__schema_value(
+        SCHEMA_TRY(mote__schema_value(
                 c, json_array_get(prefix, i), TYPE_ANY, "prefixItems", &item));
         s->items[begin + i] = item;
     }
     n.u.array.rest = SCHEMA_NONE;
     if (items)
-        TRY(mote__schema_value(c, items, TYPE_ANY, "items", &n.u.array.rest));
+        SCHEMA_TRY(mote__schema_value(c, items, TYPE_ANY, "items", &n.u.array.rest));
     else if (!prefix || n.u.array.min > n_prefix)
-        TRY(mote__schema_any(c, TYPE_ANY, &n.u.array.rest));
+        SCHEMA_TRY(mote__schema_any(c, TYPE_ANY, &n.u.array.rest));
     return mote__schema_node_add(c, &n, out);
 }
 
@@ -191,7 +191,7 @@ static mote_status add_key(schema_compiler *c, size_t prop, const char *name)
         return mote__schema_memory(c);
     mote_status st = mote__schema_text(c, string, &text);
     json_decref(string);
-    TRY(st);
+    SCHEMA_TRY(st);
     uint32_t n_characters = 0;
     for (const char *p = name; *p; p++)
         n_characters += ((unsigned char)*p & 0xc0) != 0x80;
@@ -233,11 +233,11 @@ static mote_status object_props(schema_compiler *c, json_t *properties, json_t *
     {
         json_t *sub = json_object_get(properties, name);
         uint32_t node = extra;
-        TRY(add_key(c, i, name));
+        SCHEMA_TRY(add_key(c, i, name));
         if (sub)
-            TRY(mote__schema_value(c, sub, TYPE_ANY, name, &node));
+            SCHEMA_TRY(mote__schema_value(c, sub, TYPE_ANY, name, &node));
         else if (node == SCHEMA_NONE)
-            TRY(mote__schema_any(c, TYPE_ANY, &node));
+            SCHEMA_TRY(mote__schema_any(c, TYPE_ANY, &node));
         s->props[i].node = node;
         /* Whether it is required, until the loop below. */
         s->props[i++].next_required = (uint32_t)json_is_true(mark);
@@ -265,13 +265,13 @@ mote_status mote__schema_object(schema_compiler *c, json_t *json, uint32_t *out)
     if (properties && !json_is_object(properties))
         return mote__schema_fail(
                 c, MOTE_E_FORMAT, "\"properties\": expected an object");
-    TRY(check_required(c, required));
+    SCHEMA_TRY(check_required(c, required));
     n.u.object.keys = n.u.object.key = n.u.object.extra = SCHEMA_NONE;
     if (additional)
-        TRY(mote__schema_value(
+        SCHEMA_TRY(mote__schema_value(
                 c, additional, TYPE_ANY, "additionalProperties", &n.u.object.extra));
     else if (json_object_size(properties) == 0)
-        TRY(mote__schema_any(c, TYPE_ANY, &n.u.object.extra));
+        SCHEMA_TRY(mote__schema_any(c, TYPE_ANY, &n.u.object.extra));
     json_t *names = json_object();
     int bad = !names;
     json_object_foreach(properties, name, sub) bad |=
@@ -283,11 +283,11 @@ mote_status mote__schema_object(schema_compiler *c, json_t *json, uint32_t *out)
                          : object_props(c, properties, names, n.u.object.extra,
                                    &n.u.object.prop_begin, &n.u.object.n_props);
     json_decref(names);
-    TRY(st);
+    SCHEMA_TRY(st);
     schema_node key = {.kind = NODE_STRING};
     key.u.string.max = SCHEMA_KEY_DEFAULT;
     key.u.string.exclude = SCHEMA_NONE;
     if (n.u.object.extra != SCHEMA_NONE)
-        TRY(mote__schema_node_add(c, &key, &n.u.object.key));
+        SCHEMA_TRY(mote__schema_node_add(c, &key, &n.u.object.key));
     return mote__schema_node_add(c, &n, out);
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 
 typedef struct entry {
+    uint64_t head; /* the first eight bytes as a number: settles most comparisons */
     const uint8_t *bytes;
     uint32_t n_bytes;
     int32_t token;
@@ -23,6 +24,8 @@ typedef struct entry {
 static int entry_compare(const void *pa, const void *pb)
 {
     const entry *a = pa, *b = pb;
+    if (a->head != b->head)
+        return a->head < b->head ? -1 : 1;
     uint32_t n = a->n_bytes < b->n_bytes ? a->n_bytes : b->n_bytes;
     int c = memcmp(a->bytes, b->bytes, n);
     if (c)
@@ -30,6 +33,14 @@ static int entry_compare(const void *pa, const void *pb)
     if (a->n_bytes != b->n_bytes)
         return a->n_bytes < b->n_bytes ? -1 : 1;
     return a->token < b->token ? -1 : a->token > b->token;
+}
+
+static uint64_t head_of(const char *bytes, size_t n)
+{
+    uint64_t head = 0;
+    for (size_t i = 0; i < 8; i++)
+        head = head << 8 | (i < n ? (uint8_t)bytes[i] : 0u);
+    return head;
 }
 
 static uint32_t shared_prefix(const entry *a, const entry *b)
@@ -164,7 +175,7 @@ mote_status mote__schema_vocab_build(mote_schema *s, mote_error *err)
         const char *bytes = s->vocab.token(s->vocab.user, i, &len);
         if (!bytes || len == 0 || len > SCHEMA_TOKEN_MAX)
             continue;
-        e[n++] = (entry){(const uint8_t *)bytes, (uint32_t)len, i};
+        e[n++] = (entry){head_of(bytes, len), (const uint8_t *)bytes, (uint32_t)len, i};
         set_bit(s->usable, i);
         if (len == 1)
             s->has_byte[(uint8_t)bytes[0]] = 1;

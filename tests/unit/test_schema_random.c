@@ -71,7 +71,8 @@ static void fake_init(fake *f, int all_bytes)
 
 static const char *tokenizer_token(const void *user, int32_t token, size_t *n)
 {
-    return token < 3 ? NULL : mote_tokenizer_token(user, token, n); /* BOS, EOS, padding */
+    return token < 3 ? NULL
+                     : mote_tokenizer_token(user, token, n); /* BOS, EOS, padding */
 }
 
 /* ---- random schemas ---- */
@@ -295,16 +296,18 @@ static int bit(const uint32_t *bits, int32_t i)
 static void check_exact(run *r, int32_t eos)
 {
     size_t n = mote__schema_state_bytes(r->schema);
+    memcpy(r->copy, r->state, n);
     for (int32_t t = 0; t < r->vocab->n_tokens; t++) {
         if (t == eos)
             continue;
-        memcpy(r->copy, r->state, n);
         int ok = mote__schema_accept(r->schema, r->copy, t);
         if (ok != bit(r->bits, t))
             fail_msg("token %d: mask %d, accept %d", t, bit(r->bits, t), ok);
-        if (!ok)
-            assert_memory_equal(r->copy, r->state, n);
+        if (ok) /* a refused token must leave it as it was for the next */
+            memcpy(r->copy, r->state, n);
     }
+    mote__schema_accept(r->schema, r->copy, -1);
+    assert_memory_equal(r->copy, r->state, n);
 }
 
 /* A token that closes something, or -1. */
