@@ -35,12 +35,19 @@
 
 enum mote_k_type { MOTE_K_F32, MOTE_K_BF16, MOTE_K_E4M3, MOTE_K_I8, MOTE_K_I4, MOTE_K_TYPES };
 
-/* Form of packed activations. EXACT: fp32-grade (an ISA with bf16 dot products keeps x as
- * a sum of bf16 terms, error <= 2^-16 relative; others keep fp32). BF16: rounded to
- * bf16. INT8: 8-bit with a scale per 32 columns, for I8 and I4 weights through the
- * integer units. I8/I4 weights must also work with EXACT and BF16 forms;
- * E4M3/BF16/F32 weights take EXACT or BF16 (F32 weights treat BF16 as rounded floats). */
-enum mote_k_act { MOTE_K_ACT_EXACT, MOTE_K_ACT_BF16, MOTE_K_ACT_INT8, MOTE_K_ACTS };
+/* Form of packed activations. EXACT: fp32 grade (an ISA with bf16 dot products keeps x as
+ * a sum of three bf16 terms; others keep fp32). FINE: two bf16 terms, error <= 2^-16
+ * relative, or fp32 where there are no bf16 products. BF16: rounded to bf16. INT8: 8-bit
+ * with a scale per 32 columns, for I8 and I4 weights through the integer units. I8/I4
+ * weights also work with the other forms; E4M3/BF16/F32 weights take any but INT8 (F32
+ * weights treat BF16 as rounded floats and the finer forms as fp32). */
+enum mote_k_act {
+    MOTE_K_ACT_EXACT,
+    MOTE_K_ACT_FINE,
+    MOTE_K_ACT_BF16,
+    MOTE_K_ACT_INT8,
+    MOTE_K_ACTS
+};
 
 /* Form of the latent cache. */
 enum mote_k_kv { MOTE_K_KV_F32, MOTE_K_KV_BF16, MOTE_K_KV_FP8, MOTE_K_KVS };

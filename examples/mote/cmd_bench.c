@@ -101,7 +101,10 @@ static void print_json(cli_json *j, const bench_args *a, mote_model *model,
     json_text(j, "type", type_name(info));
     json_text(j, "isa", mote_model_isa(model));
     json_text(j, "kv", kv_names[s->kv_type]);
-    json_text(j, "precision", s->precision == MOTE_PRECISION_BF16 ? "bf16" : "exact");
+    json_text(j, "precision",
+            s->precision == MOTE_PRECISION_BF16    ? "bf16"
+            : s->precision == MOTE_PRECISION_EXACT ? "exact"
+                                                   : "fine");
     json_unsigned(j, "threads", mote_model_threads(model));
     json_unsigned(j, "repeats", s->repeats);
     json_unsigned(j, "depth", s->depth);

@@ -37,10 +37,12 @@ typedef struct mote_session mote_session;
 #define MOTE_KV_BF16 2u    /**< bfloat16 */
 #define MOTE_KV_FP8 3u     /**< e4m3 with a scale per 128 values, rotary part bf16 */
 
-#define MOTE_PRECISION_DEFAULT 0u /**< exact */
-#define MOTE_PRECISION_EXACT 1u   /**< activations to fp32 grade */
-#define MOTE_PRECISION_BF16 2u    /**< prefill with activations rounded to bf16: about
-                                       twice as fast; decoding stays exact */
+#define MOTE_PRECISION_DEFAULT 0u /**< fine */
+#define MOTE_PRECISION_EXACT 1u   /**< activations to fp32 grade: the reference */
+#define MOTE_PRECISION_BF16 2u    /**< prefill with activations rounded to bf16 (int8 for
+                                       integer weights): about twice as fast; decoding
+                                       stays fine */
+#define MOTE_PRECISION_FINE 3u    /**< activations to 2^-16, relative */
 
 #define MOTE_DRAFT_AUTO 0u  /**< MTP where the model has it and it pays */
 #define MOTE_DRAFT_OFF 1u   /**< one token per pass */
@@ -190,7 +192,8 @@ MOTE_API mote_status mote_session_generate(mote_session *session,
 MOTE_API mote_status mote_session_next(
         mote_session *session, mote_piece *piece, mote_error *err);
 /** Advance several sessions of one model in one pass over the weights. Each gets exactly
- *  what mote_session_next() would have given it (drafting aside).
+ *  what mote_session_next() would have given it (drafting aside). All must have the same
+ *  precision and KV type.
  *  @param pieces    one per session, struct_size set
  *  @param statuses  receives one status per session
  *  @return MOTE_OK when at least one went on; MOTE_DONE when all had ended. @since 0.1 */

@@ -9,12 +9,12 @@
  * broadcast of x[k..k+3]; the two dwords of a row are added at the end of a scale
  * block.
  *
- * Activations. EXACT keeps x = hi + lo, two bf16 terms (|error| <= 2^-16 |x|),
- * interleaved per 4 k as hi[4] lo[4]; both products go to the same accumulator. Behind
- * them lies the row in fp32, for F32 weights. BF16 keeps hi alone. INT8 keeps int8
- * values, and for each 32 columns {scale, -8 sum, -128 sum, 0}: weights enter vpdpbusd
- * unsigned (int8 + 128, nibble + 0), and the accumulator starts at minus the offset
- * times the sum of x.
+ * Activations. EXACT keeps x as three bf16 terms, FINE as two (|error| <= 2^-16 |x|),
+ * interleaved per 4 k as high[4] middle[4] low[4]; all products go to the same
+ * accumulator. Behind them lies the row in fp32, for F32 weights. BF16 keeps hi alone.
+ * INT8 keeps int8 values, and for each 32 columns {scale, -8 sum, -128 sum, 0}: weights
+ * enter vpdpbusd unsigned (int8 + 128, nibble + 0), and the accumulator starts at minus
+ * the offset times the sum of x.
  *
  * Up to FUSED tokens convert weights in registers; more convert a block once into L1
  * and reuse it. Both add in the same order, so the bits of a result do not depend on n.
@@ -42,6 +42,8 @@ static size_t act_bytes(uint32_t form, uint32_t k)
     const size_t k_pad = mote_k_pad(k), groups = (k_pad + 31u) / MOTE_ACT_GROUP;
     switch (form) {
     case MOTE_K_ACT_EXACT:
+        return odd_lines(10 * k_pad);
+    case MOTE_K_ACT_FINE:
         return odd_lines(8 * k_pad);
     case MOTE_K_ACT_BF16:
         return odd_lines(2 * k_pad);
@@ -60,24 +62,27 @@ ALWAYS __m512 widen(__m256i bf16)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bf16), 16));
 }
 
-static void pack_exact(uint8_t *dst, const float *x, uint32_t k)
+/* bf16 terms of x, largest first, then the row in fp32. */
+static void pack_terms(uint8_t *dst, const float *x, uint32_t k, uint32_t terms)
 {
     const uint32_t k_pad = mote_k_pad(k);
-    const __m512i order = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
     const __m512i infinity = _mm512_set1_epi32(0x7f800000);
     for (uint32_t j = 0; j < k_pad; j += 16) {
         const __m512 v = _mm512_maskz_loadu_ps(j < k ? first_lanes(k - j) : 0, x + j);
-        const __m256i hi = (__m256i)_mm512_cvtneps_pbh(v);
-        const __m512 high = widen(hi);
-        /* Infinity and NaN have no remainder; inf - inf must not make a NaN. */
-        const __mmask16 finite = _mm512_cmplt_epu32_mask(
-                _mm512_and_si512(_mm512_castps_si512(high), infinity), infinity);
-        const __m256i lo =
-                (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_sub_ps(finite, v, high));
-        _mm512_storeu_si512(dst + 4 * (size_t)j,
-                _mm512_permutex2var_epi64(
-                        _mm512_castsi256_si512(hi), order, _mm512_castsi256_si512(lo)));
-        _mm512_storeu_ps(dst + 4 * ((size_t)k_pad + j), v);
+        __m512 left = v;
+        for (uint32_t e = 0; e < terms; e++) {
+            const __m256i term = (__m256i)_mm512_cvtneps_pbh(left);
+            const __m512 high = widen(term);
+            uint64_t four[4];
+            _mm256_storeu_si256((void *)four, term);
+            for (uint32_t g = 0; g < 4; g++)
+                memcpy(dst + ((size_t)(j / 4 + g) * terms + e) * 8, &four[g], 8);
+            /* Infinity and NaN have no remainder; inf - inf must not make a NaN. */
+            const __mmask16 finite = _mm512_cmplt_epu32_mask(
+                    _mm512_and_si512(_mm512_castps_si512(high), infinity), infinity);
+            left = _mm512_maskz_sub_ps(finite, left, high);
+        }
+        _mm512_storeu_ps(dst + 2 * (size_t)k_pad * terms + 4 * (size_t)j, v);
     }
 }
 
@@ -141,7 +146,9 @@ static void act_pack(
     uint8_t *row = dst;
     for (uint32_t i = 0; i < n; i++, row += bytes, x += ldx) {
         if (form == MOTE_K_ACT_EXACT)
-            pack_exact(row, x, k);
+            pack_terms(row, x, k, 3);
+        else if (form == MOTE_K_ACT_FINE)
+            pack_terms(row, x, k, 2);
         else if (form == MOTE_K_ACT_BF16)
             pack_bf16(row, x, k);
         else
@@ -378,8 +385,10 @@ ALWAYS void few_panels(
     }
 #define TILE_EVEN(i) TILE_TERM(i, a, b, w0, w1, 0)
 #define TILE_EVEN_LOW(i) TILE_TERM(i, a, b, w0, w1, 1)
+#define TILE_EVEN_LAST(i) TILE_TERM(i, a, b, w0, w1, 2)
 #define TILE_ODD(i) TILE_TERM(i, c, d, w2, w3, terms)
 #define TILE_ODD_LOW(i) TILE_TERM(i, c, d, w2, w3, terms + 1)
+#define TILE_ODD_LAST(i) TILE_TERM(i, c, d, w2, w3, terms + 2)
 #define TILE_END(i)                                                                    \
     if (i < nt)                                                                        \
         add_partial(total[i][p], type, a##i, b##i, c##i, d##i, scale);
@@ -395,12 +404,18 @@ ALWAYS void tile(totals *total, uint32_t p, const uint8_t *w, __m512 scale,
         const __m512i w2 = _mm512_load_si512(w + s * 256 + 128);
         const __m512i w3 = _mm512_load_si512(w + s * 256 + 192);
         FOR_TILE(TILE_EVEN)
-        if (terms == 2) {
+        if (terms >= 2) {
             FOR_TILE(TILE_EVEN_LOW)
         }
+        if (terms == 3) {
+            FOR_TILE(TILE_EVEN_LAST)
+        }
         FOR_TILE(TILE_ODD)
-        if (terms == 2) {
+        if (terms >= 2) {
             FOR_TILE(TILE_ODD_LOW)
+        }
+        if (terms == 3) {
+            FOR_TILE(TILE_ODD_LAST)
         }
     }
     FOR_TILE(TILE_END)
@@ -422,8 +437,10 @@ ALWAYS void tile(totals *total, uint32_t p, const uint8_t *w, __m512 scale,
     TILE_INSTANCE(5, layout, terms) TILE_INSTANCE(6, layout, terms)
 TILE_INSTANCES(E4M3, 1)
 TILE_INSTANCES(E4M3, 2)
+TILE_INSTANCES(E4M3, 3)
 TILE_INSTANCES(BF16, 1)
 TILE_INSTANCES(BF16, 2)
+TILE_INSTANCES(BF16, 3)
 typedef void (*tile_function)(totals *, uint32_t, const uint8_t *, __m512,
         const uint8_t *const *, size_t, size_t);
 #define TILE_ROW(layout, terms)                                                        \
@@ -432,8 +449,9 @@ typedef void (*tile_function)(totals *, uint32_t, const uint8_t *, __m512,
                 tile_##layout##_##terms##_3, tile_##layout##_##terms##_4,              \
                 tile_##layout##_##terms##_5, tile_##layout##_##terms##_6               \
     }
-static const tile_function tiles[2][2][TILE] = {
-        {TILE_ROW(E4M3, 1), TILE_ROW(E4M3, 2)}, {TILE_ROW(BF16, 1), TILE_ROW(BF16, 2)}};
+static const tile_function tiles[2][3][TILE] = {
+        {TILE_ROW(E4M3, 1), TILE_ROW(E4M3, 2), TILE_ROW(E4M3, 3)},
+        {TILE_ROW(BF16, 1), TILE_ROW(BF16, 2), TILE_ROW(BF16, 3)}};
 
 ALWAYS void decode_block(
         uint8_t *out, const job *j, uint32_t p, uint32_t k0, uint32_t n, uint32_t type)
@@ -528,6 +546,10 @@ static void few_bf16_2(const job *j, totals *t)
 {
     few(j, t, MOTE_K_BF16, 2);
 }
+static void few_bf16_3(const job *j, totals *t)
+{
+    few(j, t, MOTE_K_BF16, 3);
+}
 static void few_e4m3_1(const job *j, totals *t)
 {
     few(j, t, MOTE_K_E4M3, 1);
@@ -535,6 +557,10 @@ static void few_e4m3_1(const job *j, totals *t)
 static void few_e4m3_2(const job *j, totals *t)
 {
     few(j, t, MOTE_K_E4M3, 2);
+}
+static void few_e4m3_3(const job *j, totals *t)
+{
+    few(j, t, MOTE_K_E4M3, 3);
 }
 static void few_i8_1(const job *j, totals *t)
 {
@@ -544,6 +570,10 @@ static void few_i8_2(const job *j, totals *t)
 {
     few(j, t, MOTE_K_I8, 2);
 }
+static void few_i8_3(const job *j, totals *t)
+{
+    few(j, t, MOTE_K_I8, 3);
+}
 static void few_i4_1(const job *j, totals *t)
 {
     few(j, t, MOTE_K_I4, 1);
@@ -552,11 +582,15 @@ static void few_i4_2(const job *j, totals *t)
 {
     few(j, t, MOTE_K_I4, 2);
 }
-static void (*const few_tokens[MOTE_K_TYPES][2])(const job *, totals *) = {
-        [MOTE_K_BF16] = {few_bf16_1, few_bf16_2},
-        [MOTE_K_E4M3] = {few_e4m3_1, few_e4m3_2},
-        [MOTE_K_I8] = {few_i8_1, few_i8_2},
-        [MOTE_K_I4] = {few_i4_1, few_i4_2}};
+static void few_i4_3(const job *j, totals *t)
+{
+    few(j, t, MOTE_K_I4, 3);
+}
+static void (*const few_tokens[MOTE_K_TYPES][3])(const job *, totals *) = {
+        [MOTE_K_BF16] = {few_bf16_1, few_bf16_2, few_bf16_3},
+        [MOTE_K_E4M3] = {few_e4m3_1, few_e4m3_2, few_e4m3_3},
+        [MOTE_K_I8] = {few_i8_1, few_i8_2, few_i8_3},
+        [MOTE_K_I4] = {few_i4_1, few_i4_2, few_i4_3}};
 
 /* ---- F32 weights: exact products, 4 panels x nt tokens ---- */
 
@@ -575,7 +609,9 @@ ALWAYS __m512 x_f32(const uint8_t *x, uint32_t k, uint32_t form)
 ALWAYS void tile_f32(
         const job *j, totals *total, uint32_t i0, uint32_t nt, uint32_t form)
 {
-    const size_t plane = form == MOTE_K_ACT_EXACT ? 4 * (size_t)j->k_pad : 0;
+    const size_t plane = form == MOTE_K_ACT_EXACT  ? 6 * (size_t)j->k_pad
+                         : form == MOTE_K_ACT_FINE ? 4 * (size_t)j->k_pad
+                                                   : 0;
     for (uint32_t k0 = 0; k0 < j->k_pad; k0 += MOTE_BLOCK) {
         const uint32_t n = j->k_pad - k0 < MOTE_BLOCK ? j->k_pad - k0 : MOTE_BLOCK;
         __m512 sum[4][4];
@@ -741,10 +777,14 @@ static void int8_i4(const job *j, totals *total)
 static void compute(const job *j, totals *total)
 {
     memset(total, 0, j->n * sizeof *total);
-    const uint32_t terms = j->form == MOTE_K_ACT_EXACT ? 2 : 1;
+    const uint32_t terms = j->form == MOTE_K_ACT_EXACT  ? 3
+                           : j->form == MOTE_K_ACT_FINE ? 2
+                                                        : 1;
     if (j->type == MOTE_K_F32) {
         if (j->form == MOTE_K_ACT_EXACT)
             all_f32(j, total, MOTE_K_ACT_EXACT);
+        else if (j->form == MOTE_K_ACT_FINE)
+            all_f32(j, total, MOTE_K_ACT_FINE);
         else
             all_f32(j, total, MOTE_K_ACT_BF16);
     } else if (j->form == MOTE_K_ACT_INT8) {

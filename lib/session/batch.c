@@ -18,8 +18,8 @@ static mote_status advance(mote_session *const *sessions, const uint32_t *which,
         lead->rows[i] = (mote__row){s->tokens[s->n_eval], s->n_eval, s->kv.layers};
     }
     mote__pass p = mote__session_pass(lead, n);
-    p.form = MOTE_K_ACT_EXACT; /* decoding is exact however many rows */
-    p.form_int = MOTE_K_ACT_EXACT;
+    /* the form of decoding, however many rows */
+    p.form = p.form_int = mote__session_form(lead);
     mote_status st = mote__forward(&m->net, m->pool, lead->work, &p, err);
     if (st < 0)
         return st;
@@ -28,8 +28,8 @@ static mote_status advance(mote_session *const *sessions, const uint32_t *which,
         const float *states[MOTE__HEAD_ROWS];
         for (uint32_t i = 0; i < k; i++)
             states[i] = mote__work_out(lead->work) + (size_t)(b + i) * hidden;
-        mote__head(&m->net, m->pool, lead->work, states, k, MOTE_K_ACT_EXACT,
-                MOTE_K_ACT_EXACT, lead->logits, vocab);
+        mote__head(&m->net, m->pool, lead->work, states, k, p.form, p.form_int,
+                lead->logits, vocab);
         for (uint32_t i = 0; i < k; i++)
             statuses[which[b + i]] = mote__round_end(sessions[which[b + i]], states[i],
                     lead->logits + (size_t)i * vocab, err);

@@ -42,7 +42,7 @@ static mote_status resolve(
     if (o->prefill_tokens < MOTE__DRAFT_MAX + 1)
         o->prefill_tokens = MOTE__DRAFT_MAX + 1; /* rows of a verifying pass */
     o->kv_type = at_least(o->kv_type, MOTE_KV_BF16);
-    o->precision = at_least(o->precision, MOTE_PRECISION_EXACT);
+    o->precision = at_least(o->precision, MOTE_PRECISION_FINE);
     o->keep_tokens = at_least(o->keep_tokens, o->prefill_tokens);
     if (o->keep_tokens > o->context_tokens)
         o->keep_tokens = o->context_tokens;
@@ -210,16 +210,22 @@ const float *mote__session_hidden(const mote_session *s, uint32_t position)
     return s->hidden + (size_t)(position % s->ring) * s->model->net.config.hidden_size;
 }
 
+uint32_t mote__session_form(const mote_session *s)
+{
+    return s->o.precision == MOTE_PRECISION_EXACT ? MOTE_K_ACT_EXACT : MOTE_K_ACT_FINE;
+}
+
 mote__pass mote__session_pass(const mote_session *s, uint32_t n)
 {
-    /* Few rows: exact, so that a verifying pass has the bits of plain decoding. */
+    /* Few rows: the form of decoding, so that a verifying pass has its bits. */
     int fast = s->o.precision == MOTE_PRECISION_BF16 && !s->o.deterministic &&
                n > MOTE__EXACT_ROWS;
+    uint32_t form = mote__session_form(s);
     return (mote__pass){.rows = s->rows,
             .n = n,
             .kv_type = s->kv.type,
-            .form = fast ? MOTE_K_ACT_BF16 : MOTE_K_ACT_EXACT,
-            .form_int = fast ? MOTE_K_ACT_INT8 : MOTE_K_ACT_EXACT,
+            .form = fast ? MOTE_K_ACT_BF16 : form,
+            .form_int = fast ? MOTE_K_ACT_INT8 : form,
             .observe = s->observe,
             .observe_user = s->observe_user};
 }

@@ -78,7 +78,7 @@ static void form_values(double *out, const float *x, uint32_t form, uint32_t k)
             max = fmaxf(max, fabsf(x[k0 + i]));
         for (uint32_t i = 0; i < n; i++) {
             const float v = x[k0 + i];
-            if (form == MOTE_K_ACT_EXACT)
+            if (form == MOTE_K_ACT_EXACT || form == MOTE_K_ACT_FINE)
                 out[k0 + i] = (double)v;
             else if (form == MOTE_K_ACT_BF16)
                 out[k0 + i] = (double)mote_k_bf16_to_f32(mote_k_f32_to_bf16(v));
@@ -113,8 +113,10 @@ static void reference(exact *out, const float *rows, const mote_k_matrix *w,
         out[r].value = sum;
         out[r].bound = (4 * 128 + blocks + 4) * u * size +
                        (double)k_pad * 0x1p-126 * 4 * (1 + largest);
-        if (form == MOTE_K_ACT_EXACT)
+        if (form == MOTE_K_ACT_FINE)
             out[r].bound += 0x1p-16 * size;
+        if (form == MOTE_K_ACT_EXACT) /* 24 bits in three terms; more additions */
+            out[r].bound += (3 * 128 + 2) * u * size;
     }
 }
 
