@@ -24,11 +24,15 @@ MOTE_BEGIN_DECLS
 typedef struct mote_schema mote_schema;
 
 /** Compile a JSON Schema: type, properties, required, additionalProperties, items,
- *  prefixItems, minItems, maxItems, enum, const, anyOf, oneOf (as anyOf where branches
- *  exclude each other), $ref to local definitions, minLength, maxLength, minimum, maximum
- *  of integers. Other keywords that would constrain are refused by name.
+ *  prefixItems, minItems, maxItems, enum, const, anyOf, oneOf (where branches exclude each
+ *  other), allOf of one, $ref to local definitions, minLength, maxLength, minimum, maximum
+ *  and the exclusive bounds. Other keywords that would constrain are refused by name.
+ *  What is generated is compact JSON with the properties in the schema's order, and always
+ *  ends: doc/constrained.md states the limits.
  *  @param json  schema text, borrowed; NULL: any JSON object or array ("JSON mode")
- *  @param tokenizer  must outlive the schema @since 0.1 */
+ *  @param tokenizer  must outlive the schema
+ *  @return MOTE_OK; MOTE_E_FORMAT for a text that is no schema or that no value satisfies;
+ *          MOTE_E_UNSUPPORTED for one that mote cannot honour. Any thread. @since 0.1 */
 MOTE_API mote_status mote_schema_open(mote_schema **out, const mote_tokenizer *tokenizer,
         const char *json, size_t n_bytes, mote_error *err);
 /** Close; NULL is allowed. No generation may be using it. @since 0.1 */
