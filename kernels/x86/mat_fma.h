@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: MIT */
+/* Matrix kernels by fp32 multiply-add, for ISAs without bf16 products: included by
+ * mat_avx2.c and mat_avx512.c, which define VL (floats in a register), the types V and
+ * VI and the operations v_..., vi_... on them.
+ *
+ * Activations. EXACT and BF16 are k_pad floats (BF16 rounded). INT8 is int8 values,
+ * then for each 32 columns {scale, -8 sum, -128 sum, 0}.
+ *
+ * Weights become fp32 in the order [k][row 16], H registers per k, since a lane of a
+ * group is a row: byte j of the lane is column j. e4m3 bits moved to the exponent of a
+ * float are the value times 2^-120, so one multiplication decodes it, subnormals too
+ * (NaN apart). Up to FUSED tokens convert in registers while one panel is read in
+ * order; more convert a block of 128 columns once into L1.
+ *
+ * Order of additions: columns of a unit (those that share a weight scale; 128 for F32
+ * and BF16) in two halves, even and odd groups of 4 columns, each in rising k; then
+ * (even + odd) * scale is added to the total. INT8: integer sums of 32 columns, times
+ * (weight scale * activation scale).
+ *
+ * Integer products without VNNI: a weight of int4 is a nibble 0..15, of int8 (plus 128)
+ * two nibbles. Pairs of nibble * int8 summed over 32 columns stay below 2^15, so 16-bit
+ * sums of maddubs never saturate, and widen once per 32 columns. */
+#ifndef MOTE_KERNELS_X86_MAT_FMA_H
+#define MOTE_KERNELS_X86_MAT_FMA_H
+#include "kernels/mat_driver.h"
+#include <math.h>
+
+#define ALWAYS static inline __attribute__((always_inline))
+#define H (MOTE_PANEL / VL)        /* registers per 16 rows */
+#define TILE (12 / H)              /* tokens per tile: 12 sums */
+#define FUSED (VL == 16 ? 4u : 2u) /* tokens up to which weights convert in registers  \
+                                    */
+#define TILE_INT8 (VL == 16 ? 6u : 3u)
+
+static size_t round64(size_t n)
+{
+    return (n + 63u) & ~(size_t)63u;
+}
+
+/* An odd number of lines, so that rows do not meet in the same sets of L1 and L2. */
+static size_t act_bytes(uint32_t form, uint32_t k)
+{
+    const size_t k_pad = mote_k_pad(k), groups = (k_pad + 31u) / MOTE_ACT_GROUP;
+    if (form == MOTE_K_ACT_INT8)
+        return (round64(k_pad) + round64(16 * groups)) | 64u;
+    return round64(4 * k_pad) | 64u;
+}
+
+typedef struct int8_group {
+    float scale;
+    int32_t minus8, minus128; /* -8 and -128 times the sum of the 32 values */
+    int32_t zero;
+} int8_group;
+
+static void pack_int8(uint8_t *dst, const float *x, uint32_t k)
+{
+    const uint32_t k_pad = mote_k_pad(k);
+    int8_t *q = (int8_t *)dst;
+    uint8_t *groups = dst + round64(k_pad);
+    for (uint32_t k0 = 0; k0 < k_pad; k0 += MOTE_ACT_GROUP) {
+        float v[MOTE_ACT_GROUP] = {0};
+        uint32_t bits[MOTE_ACT_GROUP], max_bits = 0;
+        if (k0 < k)
+            memcpy(v, x + k0, (k - k0 < 32 ? k - k0 : 32) * sizeof *v);
+        memcpy(bits, v, sizeof bits);
+        for (int i = 0; i < MOTE_ACT_GROUP; i++) { /* a NaN is above all others */
+            const uint32_t b = bits[i] & 0x7fffffffu;
+            max_bits = b > max_bits ? b : max_bits;
+        }
+        float max;
+        memcpy(&max, &max_bits, sizeof max);
+        int8_group g = {0};
+        int32_t sum = 0;
+        const uint32_t n = k_pad - k0 < 32 ? 16 : 32;
+        if (max_bits < 0x7f800000u && max >= 0x1p-100f) {
+            const float inverse = 127.0f / max;
+            for (uint32_t i = 0; i < n; i++) {
+                const int32_t r = (int32_t)rintf(v[i] * inverse);
+                q[k0 + i] = (int8_t)r;
+                sum += r;
+            }
+            g.scale = max / 127.0f;
+        } else {
+            memset(q + k0, 0, n);
+            g.scale = 0.0f * max; /* NaN where a value was not finite */
+        }
+        g.minus8 = -8 * sum;
+        g.minus128 = -128 * sum;
+        memcpy(groups + k0 / MOTE_ACT_GROUP * sizeof g, &g, sizeof g);
+    }
+}
+
+static void pack_bf16(float *dst, const float *x, uint32_t k)
+{
+    for (uint32_t i = 0; i < k; i++) {
+        uint32_t b;
+        memcpy(&b, x + i, sizeof b);
+        const uint32_t rounded = b + 0x7fffu + (b >> 16 & 1u);
+        b = ((b & 0x7fffffffu) > 0x7f800000u ? b | 0x400000u : rounded) & 0xffff0000u;
+        memcpy(dst + i, &b, sizeof b);
+    }
+}
+
+static void act_pack(
+        void *dst, uint32_t form, const float *x, size_t ldx, uint32_t k, uint32_t n)
+{
+    const size_t bytes = act_bytes(form, k), tail = mote_k_pad(k) - k;
+    for (uint32_t i = 0; i < n; i++, x += ldx) {
+        float *row = (float *)(void *)((char *)dst + i * bytes);
+        if (form == MOTE_K_ACT_INT8) {
+            pack_int8((uint8_t *)row, x, k);
+            continue;
+        }
+        if (form == MOTE_K_ACT_BF16)
+            pack_bf16(row, x, k);
+        else
+            memcpy(row, x, k * sizeof *row);
+        memset(row + k, 0, tail * sizeof *row);
+    }
+}
+
+/* ---- weights to fp32 ---- */
+
+/* Bytes of 8 columns of a panel. */
+ALWAYS uint32_t step_bytes(uint32_t type)
+{
+    return type == MOTE_K_F32    ? 512
+           : type == MOTE_K_BF16 ? 256
+           : type == MOTE_K_I4   ? 64
+                                 : 128;
+}
+
+ALWAYS uint32_t unit_columns(uint32_t type)
+{
+    return type == MOTE_K_I8   ? MOTE_I8_GROUP
+           : type == MOTE_K_I4 ? MOTE_I4_GROUP
+                               : MOTE_BLOCK;
+}
+
+/* Byte j of each lane to the top of the lane. */
+ALWAYS VI top_byte(VI v, int j)
+{
+    return j == 3 ? v : vi_sll(v, 24 - 8 * j);
+}
+
+/* 8 columns: out[k][h]. nan[h] collects lanes (rows) that hold the NaN of e4m3, which
+ * the multiplication below does not make a NaN. */
+ALWAYS void decode_step(V (*out)[H], VI *nan, uint32_t type, const uint8_t *w)
+{
+    const VI magnitude = vi_set1(0x7f7f7f7f), bf16_mask = vi_set1((int32_t)0xffff0000);
+    const VI e4m3_mask = vi_set1((int32_t)0x87f00000);
+    for (int g = 0; g < 2; g++)
+        for (int h = 0; h < H; h++) {
+            V *o = &out[4 * g][h];
+            if (type == MOTE_K_F32) {
+                for (int j = 0; j < 4; j++)
+                    o[H * j] = v_load(w + 256 * g + 64 * j + 4 * VL * h);
+            } else if (type == MOTE_K_BF16) {
+                VI even, odd; /* columns 0, 1 and 2, 3 of each row */
+                split_bf16(&even, &odd, w + 128 * g + 8 * VL * h);
+                o[0] = vi_float(vi_sll(even, 16));
+                o[H] = vi_float(vi_and(even, bf16_mask));
+                o[2 * H] = vi_float(vi_sll(odd, 16));
+                o[3 * H] = vi_float(vi_and(odd, bf16_mask));
+            } else if (type == MOTE_K_E4M3) {
+                const VI v = vi_load(w + 64 * g + 4 * VL * h);
+                nan[h] = vi_or(nan[h], vi_equal8(vi_and(v, magnitude), magnitude));
+                for (int j = 0; j < 4; j++) {
+                    const VI bits = vi_and(vi_sra(top_byte(v, j), 4), e4m3_mask);
+                    o[H * j] = v_mul(vi_float(bits), v_set1(0x1p120f));
+                }
+            } else if (type == MOTE_K_I8) {
+                const VI v = vi_load(w + 64 * g + 4 * VL * h);
+                for (int j = 0; j < 4; j++)
+                    o[H * j] = vi_convert(vi_sra(top_byte(v, j), 24));
+            } else {
+                /* nibble - 8 is the nibble with its top bit turned, as a signed number
+                 */
+                VI v = vi_xor(vi_load(w + 4 * VL * h), vi_set1((int32_t)0x88888888));
+                if (g == 0)
+                    v = vi_sll(v, 4);
+                for (int j = 0; j < 4; j++)
+                    o[H * j] = vi_convert(vi_sra(top_byte(v, j), 28));
+            }
+        }
+}
+
+/* Weight scale of a unit for rows VL * h and up. */
+ALWAYS V scale_of(uint32_t type, const float *scales, size_t unit, int h)
+{
+    if (type == MOTE_K_F32 || type == MOTE_K_BF16)
+        return v_set1(1.0f);
+    if (type == MOTE_K_E4M3)
+        return v_set1(scales[unit]);
+    return v_load((const uint8_t *)(scales + unit * MOTE_PANEL + VL * h));
+}
+
+/* total += (even + odd) * scale */
+ALWAYS void add_partial(float *y, V even, V odd, V scale)
+{
+    v_store(y, v_fma(v_add(even, odd), scale, v_load((const uint8_t *)y)));
+}
+
+/* ---- few tokens: weights convert in registers ---- */
+
+ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
+        uint32_t steps, uint32_t nt, uint32_t type)
+{
+    const uint32_t bytes = step_bytes(type);
+    const uint8_t *w = j->panel[p].data + (size_t)k0 / 8 * bytes;
+    const uint8_t *x[FUSED];
+    V sum[FUSED][2][H];
+    VI nan[H];
+    for (uint32_t i = 0; i < nt; i++) {
+        x[i] = j->x[i] + (size_t)k0 * 4;
+        for (int h = 0; h < H; h++)
+            sum[i][0][h] = sum[i][1][h] = v_zero();
+    }
+    for (int h = 0; h < H; h++)
+        nan[h] = vi_set1(0);
+    for (size_t s = 0; s < steps; s++) {
+        V b[8][H];
+        decode_step(b, nan, type, w + s * bytes);
+        for (size_t k = 0; k < 8; k++)
+            for (uint32_t i = 0; i < nt; i++) {
+                const V v = v_broadcast(x[i] + (8 * s + k) * 4);
+                for (int h = 0; h < H; h++)
+                    sum[i][k / 4][h] = v_fma(b[k][h], v, sum[i][k / 4][h]);
+            }
+    }
+    for (uint32_t i = 0; i < nt; i++)
+        for (int h = 0; h < H; h++) {
+            V even = rows_in_order(type, sum[i][0][h]),
+              odd = rows_in_order(type, sum[i][1][h]);
+            if (type == MOTE_K_E4M3)
+                even = v_nan_where(even, nan[h]);
+            add_partial(total[i][p] + VL * h, even, odd,
+                    scale_of(type, j->panel[p].scales, k0 / unit_columns(type), h));
+        }
+}
+
+ALWAYS void few_panels(const job *j, totals *total, uint32_t nt, uint32_t type)
+{
+    const uint32_t unit = unit_columns(type);
+    for (uint32_t p = 0; p < j->n_panels; p++) {
+        uint32_t k = 0;
+        for (; k + unit <= j->k_pad; k += unit)
+            few_unit(j, total, p, k, unit / 8, nt, type);
+        if (k < j->k_pad)
+            few_unit(j, total, p, k, (j->k_pad - k) / 8, nt, type);
+    }
+}
+
+ALWAYS void few(const job *j, totals *total, uint32_t type)
+{
+    switch (j->n) {
+    case 1:
+        few_panels(j, total, 1, type);
+        break;
+#if VL == 16
+    case 3:
+        few_panels(j, total, 3, type);
+        break;
+    case 4:
+        few_panels(j, total, 4, type);
+        break;
+#endif
+    default:
+        few_panels(j, total, 2, type);
+        break;
+    }
+}
+
+/* ---- many tokens ---- */
+
+/* One unit of a panel as fp32 [k][row] times nt tokens: even groups, then odd ones. The
+ * sums are variables and not an array, since compilers keep a shadow of an array of
+ * registers in memory. */
+#if VL == 16
+#define FOR_TILE(macro)                                                                \
+    macro(0) macro(1) macro(2) macro(3) macro(4) macro(5) macro(6) macro(7) macro(8)   \
+            macro(9) macro(10) macro(11)
+#else
+#define FOR_TILE(macro) macro(0) macro(1) macro(2) macro(3) macro(4) macro(5)
+#endif
+#define TILE_BEGIN(i)                                                                  \
+    const uint8_t *x##i = i < nt ? rows[i] + x_at : NULL;                              \
+    V a##i = v_zero(), b##i = a##i;
+#define TILE_TERM(i)                                                                   \
+    if (i < nt) {                                                                      \
+        const V v = v_broadcast(x##i + k * 4);                                         \
+        a##i = v_fma(w0, v, a##i);                                                     \
+        if (H == 2)                                                                    \
+            b##i = v_fma(w1, v, b##i);                                                 \
+    }
+#define TILE_TURN(i)                                                                   \
+    if (i < nt) {                                                                      \
+        even[i][0] = a##i;                                                             \
+        even[i][H - 1] = H == 2 ? b##i : a##i;                                         \
+        a##i = b##i = v_zero();                                                        \
+    }
+#define TILE_END(i)                                                                    \
+    if (i < nt) {                                                                      \
+        add_partial(total[i][p], even[i][0], a##i, scale[0]);                          \
+        if (H == 2)                                                                    \
+            add_partial(total[i][p] + VL, even[i][H - 1], b##i, scale[H - 1]);         \
+    }
+ALWAYS void tile_rows(totals *total, uint32_t p, const float *w, const V *scale,
+        const uint8_t *const *rows, size_t x_at, size_t columns, uint32_t nt)
+{
+    V even[TILE][H];
+    FOR_TILE(TILE_BEGIN)
+    for (size_t k0 = 0; k0 < columns; k0 += 8)
+        for (size_t k = k0; k < k0 + 4; k++) {
+            const V w0 = v_load((const uint8_t *)(w + k * MOTE_PANEL));
+            const V w1 =
+                    v_load((const uint8_t *)(w + k * MOTE_PANEL + MOTE_PANEL - VL));
+            (void)w1;
+            FOR_TILE(TILE_TERM)
+        }
+    FOR_TILE(TILE_TURN)
+    for (size_t k0 = 4; k0 < columns; k0 += 8)
+        for (size_t k = k0; k < k0 + 4; k++) {
+            const V w0 = v_load((const uint8_t *)(w + k * MOTE_PANEL));
+            const V w1 =
+                    v_load((const uint8_t *)(w + k * MOTE_PANEL + MOTE_PANEL - VL));
+            (void)w1;
+            FOR_TILE(TILE_TERM)
+        }
+    FOR_TILE(TILE_END)
+}
+
+#define TILE_INSTANCE(nt)                                                              \
+    static void tile_##nt(totals *total, uint32_t p, const float *w, const V *scale,   \
+            const uint8_t *const *rows, size_t x_at, size_t columns)                   \
+    {                                                                                  \
+        tile_rows(total, p, w, scale, rows, x_at, columns, nt);                        \
+    }
+TILE_INSTANCE(1)
+TILE_INSTANCE(2)
+TILE_INSTANCE(3)
+TILE_INSTANCE(4)
+TILE_INSTANCE(5)
+TILE_INSTANCE(6)
+#if VL == 16
+TILE_INSTANCE(8)
+TILE_INSTANCE(12)
+#endif
+typedef void (*tile_function)(totals *, uint32_t, const float *, const V *,
+        const uint8_t *const *, size_t, size_t);
+
+/* The largest tile for n tokens that are left. */
+static uint32_t tile_for(tile_function *run, uint32_t n)
+{
+    static const tile_function small[] = {
+            NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
+#if VL == 16
+    if (n >= 8) {
+        *run = n >= 12 ? tile_12 : tile_8;
+        return n >= 12 ? 12 : 8;
+    }
+#endif
+    const uint32_t nt = n < 6 ? n : 6;
+    *run = small[nt];
+    return nt;
+}
+
+/* n columns of a panel as [k][row]. */
+ALWAYS void decode_block(
+        float *out, const uint8_t *panel, uint32_t k0, uint32_t n, uint32_t type)
+{
+    const uint8_t *w = panel + (size_t)k0 / 8 * step_bytes(type);
+    VI nan[H];
+    for (int h = 0; h < H; h++)
+        nan[h] = vi_set1(0);
+    for (size_t s = 0; s < n / 8; s++) {
+        V b[8][H];
+        decode_step(b, nan, type, w + s * step_bytes(type));
+        for (size_t k = 0; k < 8; k++)
+            for (int h = 0; h < H; h++)
+                v_store(out + (8 * s + k) * MOTE_PANEL + VL * h,
+                        rows_in_order(type, b[k][h]));
+    }
+    if (type == MOTE_K_E4M3)
+        for (int h = 0; h < H; h++) {
+            float *first = out + VL * h;
+            v_store(first, v_nan_where(v_load((const uint8_t *)first), nan[h]));
+        }
+}
+
+static void buffered(const job *j, totals *total)
+{
+    _Alignas(64) float buffer[MOTE_BLOCK * MOTE_PANEL];
+    const uint32_t unit = unit_columns(j->type);
+    for (uint32_t p = 0; p < j->n_panels; p++)
+        for (uint32_t k0 = 0; k0 < j->k_pad; k0 += MOTE_BLOCK) {
+            const uint32_t n = j->k_pad - k0 < MOTE_BLOCK ? j->k_pad - k0 : MOTE_BLOCK;
+            const uint8_t *panel = j->panel[p].data;
+            switch (j->type) {
+            case MOTE_K_F32:
+                decode_block(buffer, panel, k0, n, MOTE_K_F32);
+                break;
+            case MOTE_K_BF16:
+                decode_block(buffer, panel, k0, n, MOTE_K_BF16);
+                break;
+            case MOTE_K_E4M3:
+                decode_block(buffer, panel, k0, n, MOTE_K_E4M3);
+                break;
+            case MOTE_K_I8:
+                decode_block(buffer, panel, k0, n, MOTE_K_I8);
+                break;
+            default:
+                decode_block(buffer, panel, k0, n, MOTE_K_I4);
+                break;
+            }
+            tile_function run;
+            for (uint32_t i = 0, nt; i < j->n; i += nt) {
+                nt = tile_for(&run, j->n - i);
+                for (uint32_t c = 0; c < n; c += unit) {
+                    V scale[H];
+                    for (int h = 0; h < H; h++)
+                        scale[h] = scale_of(
+                                j->type, j->panel[p].scales, (k0 + c) / unit, h);
+                    run(total + i, p, buffer + (size_t)c * MOTE_PANEL, scale, j->x + i,
+                            (size_t)(k0 + c) * 4, n - c < unit ? n - c : unit);
+                }
+            }
+        }
+}
+
+/* ---- integer products ---- */
+
+/* 32 columns (or the last 16) of one panel times nt tokens. */
+ALWAYS void unit_int8(const job *j, totals *total, uint32_t p, uint32_t i0, uint32_t k,
+        uint32_t steps, uint32_t nt, uint32_t type)
+{
+    const size_t plane = round64(j->k_pad);
+    const VI nibble = vi_set1(0x0f0f0f0f), ones = vi_set1(0x00010001);
+    const VI flip = vi_set1((int32_t)0x80808080), sixteens = vi_set1(0x00100010);
+    const uint8_t *w = j->panel[p].data + (size_t)k / 8 * step_bytes(type);
+    const uint8_t *x[TILE_INT8];
+    VI low[TILE_INT8][H], high[TILE_INT8][H];
+    for (uint32_t i = 0; i < nt; i++) {
+        x[i] = j->x[i0 + i] + k;
+        for (int h = 0; h < H; h++)
+            low[i][h] = high[i][h] = vi_set1(0);
+    }
+    for (uint32_t s = 0; s < steps; s++)
+        for (uint32_t g = 0; g < 2; g++) {
+            VI a[H], b[H];
+            for (int h = 0; h < H; h++) {
+                if (type == MOTE_K_I4) {
+                    const VI v = vi_load(w + 64 * s + 4 * VL * h);
+                    a[h] = vi_and(g ? vi_srl(v, 4) : v, nibble);
+                    b[h] = a[h];
+                } else {
+                    const VI v =
+                            vi_xor(vi_load(w + 128 * s + 64 * g + 4 * VL * h), flip);
+                    a[h] = vi_and(v, nibble);
+                    b[h] = vi_and(vi_srl(v, 4), nibble);
+                }
+            }
+            for (uint32_t i = 0; i < nt; i++) {
+                int32_t four;
+                memcpy(&four, x[i] + 8 * s + 4 * g, sizeof four);
+                const VI v = vi_set1(four);
+                for (int h = 0; h < H; h++) {
+                    low[i][h] = vi_add16(low[i][h], vi_maddubs(a[h], v));
+                    if (type != MOTE_K_I4)
+                        high[i][h] = vi_add16(high[i][h], vi_maddubs(b[h], v));
+                }
+            }
+        }
+    for (uint32_t i = 0; i < nt; i++) {
+        int8_group group;
+        memcpy(&group, j->x[i0 + i] + plane + k / MOTE_ACT_GROUP * sizeof group,
+                sizeof group);
+        const VI start = vi_set1(type == MOTE_K_I4 ? group.minus8 : group.minus128);
+        for (int h = 0; h < H; h++) {
+            const V ws = scale_of(type, j->panel[p].scales, k / unit_columns(type), h);
+            VI sum = vi_add32(start, vi_madd(low[i][h], ones));
+            if (type != MOTE_K_I4)
+                sum = vi_add32(sum, vi_madd(high[i][h], sixteens));
+            float *y = total[i0 + i][p] + VL * h;
+            v_store(y, v_fma(vi_convert(sum), v_mul(ws, v_set1(group.scale)),
+                               v_load((const uint8_t *)y)));
+        }
+    }
+}
+
+ALWAYS void tile_int8(const job *j, totals *total, uint32_t p, uint32_t i0, uint32_t k0,
+        uint32_t columns, uint32_t nt, uint32_t type)
+{
+    uint32_t k = k0;
+    for (; k + MOTE_ACT_GROUP <= k0 + columns; k += MOTE_ACT_GROUP)
+        unit_int8(j, total, p, i0, k, 4, nt, type);
+    if (k < k0 + columns)
+        unit_int8(j, total, p, i0, k, 2, nt, type);
+}
+
+/* 512 columns of a panel (8 KiB) stay in L1 for all tiles. */
+ALWAYS void all_int8(const job *j, totals *total, uint32_t type)
+{
+    const uint32_t columns = 512;
+    for (uint32_t p = 0; p < j->n_panels; p++)
+        for (uint32_t k = 0; k < j->k_pad; k += columns) {
+            const uint32_t c = j->k_pad - k < columns ? j->k_pad - k : columns;
+            uint32_t i = 0;
+            for (; i + TILE_INT8 <= j->n; i += TILE_INT8)
+                tile_int8(j, total, p, i, k, c, TILE_INT8, type);
+            for (; i + 2 <= j->n; i += 2)
+                tile_int8(j, total, p, i, k, c, 2, type);
+            if (i < j->n)
+                tile_int8(j, total, p, i, k, c, 1, type);
+        }
+}
+
+/* Functions of their own, so that each type keeps its registers. */
+#define TYPE_INSTANCES(type)                                                           \
+    static void few_##type(const job *j, totals *total)                                \
+    {                                                                                  \
+        few(j, total, MOTE_K_##type);                                                  \
+    }
+TYPE_INSTANCES(F32)
+TYPE_INSTANCES(BF16)
+TYPE_INSTANCES(E4M3)
+TYPE_INSTANCES(I8)
+TYPE_INSTANCES(I4)
+static void int8_i8(const job *j, totals *total)
+{
+    all_int8(j, total, MOTE_K_I8);
+}
+static void int8_i4(const job *j, totals *total)
+{
+    all_int8(j, total, MOTE_K_I4);
+}
+
+static void compute(const job *j, totals *total)
+{
+    static void (*const few_tokens[MOTE_K_TYPES])(const job *, totals *) = {
+            few_F32, few_BF16, few_E4M3, few_I8, few_I4};
+    memset(total, 0, j->n * sizeof *total);
+    if (j->form == MOTE_K_ACT_INT8 && j->type == MOTE_K_I4)
+        int8_i4(j, total);
+    else if (j->form == MOTE_K_ACT_INT8)
+        int8_i8(j, total);
+    else if (j->n <= FUSED)
+        few_tokens[j->type](j, total);
+    else
+        buffered(j, total);
+}
+
+/* exp(x) for silu: 2^n * p(r), |r| <= ln 2 / 2, relative error below 2^-22. */
+ALWAYS V exp_v(V x)
+{
+    x = v_min(v_set1(100.0f), x); /* NaN in x stays: second operand */
+    x = v_max(v_set1(-104.0f), x);
+    const V n = v_round(v_mul(x, v_set1(0x1.715476p0f)));
+    V r = v_fma(n, v_set1(-0x1.62e4p-1f), x);
+    r = v_fma(n, v_set1(-0x1.7f7d1cp-20f), r);
+    V p = v_set1(0x1.6c16c2p-10f);
+    p = v_fma(p, r, v_set1(0x1.111112p-7f));
+    p = v_fma(p, r, v_set1(0x1.555556p-5f));
+    p = v_fma(p, r, v_set1(0x1.555556p-3f));
+    p = v_fma(p, r, v_set1(0.5f));
+    p = v_fma(p, r, v_set1(1.0f));
+    p = v_fma(p, r, v_set1(1.0f));
+    return v_times_power(p, n);
+}
+
+static void silu_times(float *out, const float *a, const float *b)
+{
+    for (int h = 0; h < H; h++) {
+        const V x = v_load((const uint8_t *)(a + VL * h)), one = v_set1(1.0f);
+        const V e = exp_v(v_sub(v_zero(), x));
+        v_store_unaligned(out + VL * h,
+                v_mul(v_div(x, v_add(one, e)), v_load((const uint8_t *)(b + VL * h))));
+    }
+}
+#endif
