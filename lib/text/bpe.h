@@ -33,6 +33,8 @@ typedef struct mote__bpe {
     size_t tokens_size;
     mote__bpe_merge *merges; /* rank UINT32_MAX: free */
     size_t merges_size;
+    uint64_t *filter;   /* a bit for each pair that may merge: most pairs do not */
+    size_t filter_size; /* a power of two */
     mote__bpe_merge
             *byte_pairs;    /* [256][256] merges of single bytes; rank UINT32_MAX */
     _Atomic uint8_t *known; /* [n_ids] 0 not yet, 1 encodes to itself, 2 does not */
