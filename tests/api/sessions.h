@@ -25,15 +25,15 @@ enum { PROMPTS = 20, PROMPT_MAX = 64, VOCAB = 4096 /* of the bundled model */ };
     } while (0)
 
 /* Assert this status, and a sentence with it. */
-#define MUST_FAIL(status, call)                                                        \
+#define MUST_FAIL(expected, call)                                                      \
     do {                                                                               \
         mote_error must_err = {0};                                                     \
         mote_error *err = &must_err;                                                   \
         mote_status must_st = (call);                                                  \
-        if (must_st != (status))                                                       \
+        if (must_st != (expected))                                                     \
             print_error("%s: %s\n", mote_status_name(must_st), must_err.message);      \
-        assert_int_equal(must_st, (status));                                           \
-        assert_int_equal(must_err.status, (status));                                   \
+        assert_int_equal(must_st, (expected));                                         \
+        assert_int_equal(must_err.status, (expected));                                 \
         assert_true(must_err.message[0] != 0);                                         \
     } while (0)
 
