@@ -487,8 +487,11 @@ static mote_status branches(schema_compiler *c, json_t *list, const char *name,
     if (name[1] == 'l' && n > 1) /* allOf */
         return mote__schema_fail(c, MOTE_E_UNSUPPORTED,
                 "\"allOf\" of more than one schema is not supported");
-    if (name[0] == 'o')
-        SCHEMA_TRY(mote__schema_exclusive(c, list));
+    if (name[0] == 'o') {
+        SCHEMA_TRY(mote__schema_exclusive(c, list, &list));
+        if (json_array_append_new(c->kept, list))
+            return mote__schema_memory(c);
+    }
     SCHEMA_TRY(list_node(c, NODE_UNION, NULL, (uint32_t)n, out));
     size_t begin = c->s->nodes[*out].u.list.begin;
     for (size_t i = 0; i < n; i++) {
@@ -646,6 +649,9 @@ static mote_status compile_root(schema_compiler *c, const char *json, size_t n_b
 {
     mote_schema *s = c->s;
     json_error_t parse;
+    c->kept = json_array();
+    if (!c->kept)
+        return mote__schema_memory(c);
     SCHEMA_TRY(free_values(c));
     if (!json) {
         SCHEMA_TRY(mote__schema_any(c, TYPE_OBJECT | TYPE_ARRAY, &s->root));
@@ -683,6 +689,7 @@ mote_status mote__schema_compile(
     c->s = s;
     c->err = err ? err : &local;
     mote_status st = compile_root(c, json, n_bytes);
+    json_decref(c->kept);
     json_decref(c->root);
     free(c->jobs);
     free(c->job_table);

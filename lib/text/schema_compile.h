@@ -52,6 +52,7 @@ typedef struct schema_compiler {
     size_t n_texts, texts_cap;
     schema_key *keys; /* by property, sentinels included */
     size_t n_keys, keys_cap;
+    json_t *kept;               /* array: branches made while compiling */
     uint32_t any[TYPE_ANY + 1]; /* node of "any value of these types", or NONE */
     const char *path[SCHEMA_JSON_DEPTH_MAX + 2]; /* where we are, for messages */
     uint32_t n_path;
@@ -94,8 +95,9 @@ mote_status mote__schema_string(schema_compiler *c, json_t *json, uint32_t *out)
 mote_status mote__schema_number(
         schema_compiler *c, json_t *json, int whole, uint32_t *out);
 
-/* schema_exclusive.c: MOTE_OK where no value can match two of the branches. */
-mote_status mote__schema_exclusive(schema_compiler *c, const json_t *branches);
+/* schema_exclusive.c: MOTE_OK where no generated value can match two branches of a
+ * oneOf. *out: the branches to generate from, a new array. */
+mote_status mote__schema_exclusive(schema_compiler *c, json_t *branches, json_t **out);
 
 /* schema_finish.c: unions flattened, depths, tries, sizes. */
 mote_status mote__schema_finish(schema_compiler *c);

@@ -183,19 +183,81 @@ static int apart(proof *p, const json_t *a, const json_t *b, int depth)
     return alternatives_apart(p, a, b, depth) || alternatives_apart(p, b, a, depth);
 }
 
-mote_status mote__schema_exclusive(schema_compiler *c, const json_t *list)
+/* The object schema that a branch stands for, where nothing else narrows it, or NULL.
+ */
+static const json_t *object_of(proof *p, const json_t *a)
+{
+    for (int i = 0; i < DEPTH && json_object_get(a, "$ref"); i++)
+        a = json_object_get(a, "type")
+                    ? NULL
+                    : mote__schema_resolve(p->c, json_object_get(a, "$ref"));
+    return json_object_get(a, "$ref") ? NULL : a;
+}
+
+/* A property that tells two object schemas apart whenever it is there. */
+static const char *telling_property(proof *p, const json_t *a, const json_t *b)
+{
+    const json_t *pb = json_object_get(b, "properties");
+    json_t *pa = json_object_get(a, "properties"), *sa;
+    const char *name;
+    if (!json_is_object(pa) || types_of(p, a, 0) != TYPE_OBJECT ||
+            types_of(p, b, 0) != TYPE_OBJECT)
+        return NULL;
+    json_object_foreach(pa, name, sa)
+    {
+        const json_t *sb = json_object_get(pb, name);
+        if (sb && p->budget > 0 && apart(p, sa, sb, 1))
+            return name;
+    }
+    return NULL;
+}
+
+/* Replace branch i of `list` by a copy that requires `name` as well. */
+static int require(proof *p, json_t *list, size_t i, const char *name)
+{
+    const json_t *a = object_of(p, json_array_get(list, i));
+    json_t *copy = json_copy((json_t *)(uintptr_t)a);
+    json_t *old = json_object_get(copy, "required"), *required = json_array();
+    for (size_t k = 0; k < json_array_size(old); k++)
+        json_array_append(required, json_array_get(old, k));
+    int bad = json_array_append_new(required, json_string(name)) ||
+              json_object_set(copy, "required", required) ||
+              json_array_set(list, i, copy);
+    json_decref(required);
+    json_decref(copy);
+    return bad;
+}
+
+mote_status mote__schema_exclusive(schema_compiler *c, json_t *list, json_t **out)
 {
     proof p = {c, BUDGET};
     size_t n = json_array_size(list);
+    *out = NULL;
     if (n > SCHEMA_UNION_MAX)
         return mote__schema_fail(c, MOTE_E_UNSUPPORTED,
                 "\"oneOf\" has %zu branches, at most %d are read", n, SCHEMA_UNION_MAX);
+    json_t *copy = json_copy(list); /* its branches are shared until one is replaced */
+    if (!copy)
+        return mote__schema_memory(c);
     for (size_t i = 0; i < n; i++)
-        for (size_t k = i + 1; k < n; k++)
-            if (!apart(&p, json_array_get(list, i), json_array_get(list, k), 0))
-                return mote__schema_fail(c, MOTE_E_UNSUPPORTED,
-                        "\"oneOf\": branches %zu and %zu are not seen to exclude each "
-                        "other; if either may match, write \"anyOf\"",
-                        i, k);
+        for (size_t k = i + 1; k < n; k++) {
+            /* The schema as it stands: a validator knows nothing of what was added. */
+            const json_t *a = json_array_get(list, i), *b = json_array_get(list, k);
+            if (apart(&p, a, b, 0))
+                continue;
+            const char *name = telling_property(&p, object_of(&p, a), object_of(&p, b));
+            if (name && (require(&p, copy, i, name) || require(&p, copy, k, name))) {
+                json_decref(copy);
+                return mote__schema_memory(c);
+            }
+            if (name)
+                continue;
+            json_decref(copy);
+            return mote__schema_fail(c, MOTE_E_UNSUPPORTED,
+                    "\"oneOf\": branches %zu and %zu are not seen to exclude each "
+                    "other; if either may match, write \"anyOf\"",
+                    i, k);
+        }
+    *out = copy;
     return MOTE_OK;
 }

@@ -218,6 +218,15 @@ static void test_values(void **state)
             {"{\"oneOf\":[{\"type\":\"integer\",\"maximum\":4},{\"type\":\"integer\","
              "\"minimum\":5}]}",
                     "5", -1},
+            /* a "kind" that is optional in the schema is what excludes: it must come */
+            {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":1}}},"
+             "{\"$ref\":\"#/$defs/b\"}],\"$defs\":{\"b\":{\"type\":\"object\","
+             "\"properties\":{\"k\":{\"const\":2},\"s\":{}}}}}",
+                    "{\"k\":2}", -1},
+            {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":1}}},"
+             "{\"$ref\":\"#/$defs/b\"}],\"$defs\":{\"b\":{\"type\":\"object\","
+             "\"properties\":{\"k\":{\"const\":2},\"s\":{}}}}}",
+                    "{}", 1},
             {"{\"$ref\":\"#/$defs/x\",\"$defs\":{\"x\":{\"const\":7}}}", "7", -1},
             {"{\"$ref\":\"#/definitions/a~1b%25\",\"definitions\":{\"a/"
              "b%\":{\"const\":7}}}",
@@ -445,8 +454,17 @@ static void test_refused(void **state)
     refuse("{\"oneOf\":[{\"enum\":[1,2]},{\"enum\":[2.0]}]}", MOTE_E_UNSUPPORTED,
             "anyOf");
     refuse("{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"a\":{\"const\":1}}},"
-           "{\"type\":\"object\",\"properties\":{\"a\":{\"const\":2}}}]}",
+           "{\"type\":\"object\",\"properties\":{\"b\":{\"const\":2}}}]}",
             MOTE_E_UNSUPPORTED, "anyOf"); /* {} matches both */
+    refuse("{\"oneOf\":[{\"type\":[\"object\",\"null\"],\"properties\":{\"a\":{"
+           "\"const\":1}}},"
+           "{\"type\":[\"object\",\"null\"],\"properties\":{\"a\":{\"const\":2}}}]}",
+            MOTE_E_UNSUPPORTED, "anyOf"); /* null matches both */
+    /* A is told from B by the "k" that is added, and B (closed) from A by nothing. */
+    refuse("{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":1}}},"
+           "{\"type\":\"object\",\"properties\":{\"k\":{\"const\":2}}},"
+           "{\"type\":\"object\",\"additionalProperties\":false}]}",
+            MOTE_E_UNSUPPORTED, "branches 0 and 2");
     refuse("{\"oneOf\":[{\"type\":\"string\"},{\"required\":[\"a\"]}]}",
             MOTE_E_UNSUPPORTED, "anyOf"); /* "x" matches both: no type is given */
 }

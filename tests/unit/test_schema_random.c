@@ -195,7 +195,10 @@ static json_t *random_one_of(int depth, int n_defs)
         }
         set(kinds, "const", json_string(kind));
         set(props, "kind", kinds);
-        set(b, "required", json_pack("[s]", "kind"));
+        if (rnd(2))
+            set(b, "required", json_pack("[s]", "kind"));
+        else
+            json_object_del(b, "required");
         json_array_append_new(list, b);
     }
     if (rnd(2))
