@@ -239,17 +239,34 @@ static void set_default(cli_list *list, uint32_t value)
         *list = (cli_list){.n = 1, .values = {value}};
 }
 
+/* 1, or 0 with the names that there are. */
+static int known_preset(const char *name, char *names, size_t size)
+{
+    const char *known;
+    size_t n = 0;
+    for (uint32_t i = 0; (known = mote_x_preset(i)) && n < size; i++) {
+        if (!strcmp(known, name))
+            return 1;
+        n += (size_t)snprintf(names + n, size - n, "%s%s", i ? ", " : "", known);
+    }
+    return 0;
+}
+
 int cmd_bench(int argc, char **argv)
 {
     cli_set set;
     bench_args a = {.repeats = 5, .acceptance = NAN, .seed = 1};
     uint64_t drafts;
+    char names[256];
     list_options(&set, &a);
     const int code = cli_begin(&set, argc, argv);
     if (code >= 0)
         return code;
     if (a.preset && a.model.path)
         return cli_usage(&set, "give -m or --preset, not both");
+    if (a.preset && !known_preset(a.preset, names, sizeof(names)))
+        return cli_usage(
+                &set, "--preset: expected one of %s, found '%s'", names, a.preset);
     if (!a.preset && (a.layers || a.type))
         return cli_usage(&set, "--layers and --type belong to a --preset");
     if (a.mtp && strcmp(a.mtp, "off")) {

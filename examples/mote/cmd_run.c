@@ -18,9 +18,10 @@ static void list_options(cli_set *set, run_args *a)
 {
     *set = (cli_set){.command = "run",
             .usage = "[-m MODEL] [-p TEXT | -f FILE] [-n N] [OPTIONS]",
-            .about =
-                    "Write on from a prompt. The text goes to standard output, figures "
-                    "to standard error."};
+            .about = "Write on from a prompt: -p, -f, what is piped in, or else from "
+                     "the "
+                     "beginning-of-sentence token. The text goes to standard output, "
+                     "figures to standard error."};
     cli_add(set, 'p', "prompt", CLI_TEXT, &a->prompt, "TEXT", "the prompt");
     cli_add(set, 'f', "file", CLI_TEXT, &a->file, "FILE",
             "read the prompt from a file; -: standard input");
@@ -86,6 +87,9 @@ static int read_prompt(const run_args *a, cli_buffer *text)
         return cli_append(text, a->prompt, strlen(a->prompt))
                        ? cli_fail("out of memory")
                        : CLI_OK;
+    /* Nobody types a prompt blindly: without one, the model begins by itself. */
+    if (!a->file && cli_is_terminal(stdin))
+        return cli_append(text, "", 0) ? cli_fail("out of memory") : CLI_OK;
     return cli_read_file(a->file ? a->file : "-", text);
 }
 
@@ -159,8 +163,6 @@ int cmd_run(int argc, char **argv)
         return code;
     if (a.prompt && a.file)
         return cli_usage(&set, "give -p or -f, not both");
-    if (!a.prompt && !a.file && cli_is_terminal(stdin))
-        return cli_usage(&set, "give a prompt with -p TEXT or -f FILE");
     if (cli_drafting(&a.session, &mtp))
         return cli_usage(
                 &set, "--mtp: expected 1 to 4, auto or off, found '%s'", a.session.mtp);

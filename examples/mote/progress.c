@@ -28,7 +28,7 @@ static void draw(const char *stage, uint64_t done, uint64_t total)
     for (uint32_t i = 0; i < width; i++)
         fputc(i < full ? '#' : '.', stderr);
     fprintf(stderr, "] %3.0f %%", share * 100);
-    if (total >= 10u << 20)
+    if (total >= 1000000000) /* so many are bytes */
         fprintf(stderr, "  %.1f of %.1f GB ", (double)done * 1e-9,
                 (double)total * 1e-9);
     fflush(stderr);

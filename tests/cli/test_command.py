@@ -562,7 +562,7 @@ class Bench(Case):
         self.assertRegex(out, r"decode +4 .* % of the read bandwidth")
 
     def test_refusals(self):
-        self.refuse(1, "nonesuch", "bench", "--preset", "nonesuch")
+        self.refuse(2, "deepseek-v3, .*'nonesuch'", "bench", "--preset", "nonesuch")
         self.refuse(2, "--preset", "bench", "--layers", "2")
         self.refuse(2, "--accept", "bench", "--accept", "0.5")
 
