@@ -76,7 +76,7 @@ class Case(unittest.TestCase):
 
 class Usage(Case):
     COMMANDS = ["run", "chat", "info", "tokenize", "detokenize", "logits", "perplexity",
-                "bench"]
+                "bench", "pack", "calibrate"]
 
     def test_help(self):
         out = self.ok("--help").decode()
@@ -96,7 +96,7 @@ class Usage(Case):
         for name in self.COMMANDS:
             self.refuse(2, "unknown option '--nope'", name, "--nope")
             self.refuse(2, "-m needs a value", name, "-m")
-            self.refuse(2, "unexpected word 'word'", name, "word")
+            self.refuse(2, "unexpected word 'word'|give a", name, "word")
         self.refuse(2, "not both", "run", "-p", "a", "-f", "b")
         self.refuse(2, "--temp: .*'hot'", "run", "-p", "a", "--temp", "hot")
         self.refuse(2, "--top-p: ", "run", "-p", "a", "--top-p", "2")
@@ -527,6 +527,65 @@ class Info(Case):
                     r"layers\.5\.(embed_tokens|shared_head\.head)\.", name):
                 continue
             yield math.prod(tensor["shape"])
+
+
+class Pack(Case):
+    def pack(self, name, *more):
+        path = self.path(name)
+        self.ok("pack", "-m", MODEL, "-o", path, *more)
+        with open(path, "rb") as f:
+            return path, f.read()
+
+    def test_the_same_model(self):
+        path, data = self.pack("a.mote")
+        self.assertEqual(self.pack("b.mote")[1], data)  # packing is deterministic
+        self.assertIn(b"every checksum holds", self.ok("pack", "--verify", path))
+        self.ok("pack", "--verify", "-m", path)
+        squeezed, smaller = self.pack("c.mote", "--zstd", "3")
+        self.assertLess(len(smaller), len(data))
+        for pack in (path, squeezed):
+            for mmap in ("auto", "off"):
+                out = self.ok("run", "-m", pack, "--temp", "0", "-n", "64", "--ids", "-p",
+                              PARK_PROMPT, "--mmap", mmap)
+                self.assertEqual(list(map(int, out.split())), PARK_IDS)
+            self.assertEqual(self.ok("tokenize", "-m", pack, stdin=STORY_PROMPT),
+                             b"0 551 502 261 441\n")
+            packed, plain = (json.loads(self.ok("info", "--json", "-m", m))
+                             for m in (pack, MODEL))
+            for key in ("parameters_total", "bytes_by_type", "architecture"):
+                self.assertEqual(packed[key], plain[key])
+
+    def test_smaller_types(self):
+        _, keep = self.pack("keep.mote")
+        text = self.write("text", "Once upon a time, there was a little girl. " * 20)
+        importance = self.path("importance")
+        self.ok("calibrate", "-m", MODEL, "-f", text, "-o", importance)
+        for more in (["--type", "int8"], ["--type", "int4"],
+                     ["--expert-type", "int4", "--importance", importance]):
+            path, data = self.pack("small.mote", *more)
+            if "int8" not in more:
+                self.assertLess(len(data), len(keep))
+            out = self.ok("run", "-m", path, "--temp", "0", "-n", "8", "-p", STORY_PROMPT)
+            self.assertTrue(out.startswith(b", there was a little"), (more, out))
+
+    def test_refusals(self):
+        path, data = self.pack("a.mote")
+        for at in (0, 100, len(data) // 2, len(data) - 1):
+            bad = self.write("bad.mote", data[:at] + bytes([data[at] ^ 1]) + data[at + 1:])
+            self.refuse(1, "bad.mote|checksum|pack", "pack", "--verify", bad)
+        for length in (0, 10, 4096, len(data) - 1):
+            cut = self.write("cut.mote", data[:length])
+            self.refuse(1, ".", "pack", "--verify", cut)
+            self.refuse(1, ".", "run", "-m", cut, "-p", "a")
+        self.refuse(2, "-m DIR", "pack", "-o", path)
+        self.refuse(2, "verify", "pack", "--verify")
+        self.refuse(2, "--type: .*'int3'", "pack", "-m", MODEL, "-o", path, "--type", "int3")
+        self.refuse(2, "--zstd: ", "pack", "-m", MODEL, "-o", path, "--zstd", "99")
+        self.refuse(1, "/nonexistent", "pack", "-m", "/nonexistent", "-o", self.path("x"))
+        self.refuse(1, "/nonexistent", "pack", "-m", MODEL, "-o", "/nonexistent/x")
+        self.refuse(1, "importance|none", "pack", "-m", MODEL, "-o", self.path("x"), "--type",
+                    "int4", "--importance", self.path("none"))
+        self.assertFalse(os.path.exists(self.path("x")))
 
 
 class Bench(Case):
