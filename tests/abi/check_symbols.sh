@@ -25,7 +25,8 @@ compare() {
 }
 [ -s "$work/declared" ] || { echo "no declarations found in $root/include"; exit 1; }
 compare exported "$work/declared" "exported (<) and declared (>) differ:"
-compare declared "$root/tests/abi/symbols.txt" "declared (<) and symbols.txt (>) differ:"
+LC_ALL=C sort "$root/tests/abi/symbols.txt" >"$work/listed"
+compare declared "$work/listed" "declared (<) and symbols.txt (>) differ:"
 
 # Every name that no object may import, also as the fortified variants of a C library.
 names='abort exit _exit _Exit quick_exit atexit printf vprintf fprintf vfprintf puts fputs
