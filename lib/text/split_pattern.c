@@ -660,7 +660,9 @@ int mote__pattern_emit(const mote__pattern *p, const mote__set_list *sets,
     int rc = put(&t, "");
     for (size_t i = 0; i < p->n && rc == 0; i++) {
         const mote__pattern_item *item = &p->items[i];
-        const mote__code_set *set = &sets->sets[item->set];
+        /* a pattern of groups alone has no sets at all */
+        const mote__code_set *set =
+                item->kind == MOTE__PATTERN_TEXT ? NULL : &sets->sets[item->set];
         switch (item->kind) {
         case MOTE__PATTERN_TEXT:
             rc = put(&t, item->text);

@@ -207,6 +207,7 @@ static void test_refused(void **state)
             {"((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))",
                     "nesting", MOTE_E_UNSUPPORTED},
             {"a*", "empty text", MOTE_E_UNSUPPORTED},
+            {"()", "empty text", MOTE_E_UNSUPPORTED},
             {"", "empty text", MOTE_E_UNSUPPORTED},
             {"(((((a{1000}){1000}){1000}){1000}){1000}){1000}", "too large",
                     MOTE_E_UNSUPPORTED},
