@@ -588,6 +588,33 @@ class Pack(Case):
         self.assertFalse(os.path.exists(self.path("x")))
 
 
+class Examples(Case):
+    """The programs that the pages show do what the pages say."""
+
+    def run_example(self, name, *args):
+        path = os.path.join(os.path.dirname(os.path.dirname(MOTE)), name)
+        if not os.path.exists(path):
+            self.skipTest(f"{path} is not built")
+        return subprocess.run([path, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=60, check=False)
+
+    def test_minimal(self):
+        r = self.run_example("minimal", MODEL, STORY_PROMPT)
+        self.assertEqual(r.returncode, 0, r.stderr)
+        self.assertTrue(r.stdout.decode().startswith(STORY_PROMPT + STORY), r.stdout)
+        r = self.run_example("minimal", "/nonexistent", "x")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn(b"MOTE_E_NOT_FOUND: /nonexistent", r.stderr)
+        self.assertEqual(self.run_example("minimal").returncode, 2)
+
+    def test_chat(self):
+        r = self.run_example("chat", MODEL, "Tell me a story about a cat.", "And a \"dog\"?")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        turns = r.stdout.decode().split("> ")
+        self.assertEqual(len(turns), 3)
+        self.assertTrue(turns[1].startswith("Tell me a story about a cat.\nOnce upon a time"))
+
+
 class Bench(Case):
     KEYS = ["threads", "prefill_tokens", "prefill_tokens_per_s", "decode_tokens_per_s",
             "depth", "active_bytes_per_token", "read_bandwidth_bytes_per_s",
