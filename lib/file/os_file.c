@@ -59,6 +59,21 @@ static wchar_t *wide(const char *path)
     return w;
 }
 
+int mote__file_flush(FILE *f)
+{
+    return fflush(f) == 0 && _commit(_fileno(f)) == 0 ? 0 : -1;
+}
+
+int mote__file_rename(const char *from, const char *to)
+{
+    wchar_t *a = wide(from), *b = wide(to);
+    BOOL ok = a && b &&
+              MoveFileExW(a, b, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH);
+    free(a);
+    free(b);
+    return ok ? 0 : -1;
+}
+
 enum mote__path_kind mote__path_kind(const char *path)
 {
     wchar_t *w = wide(path);
@@ -195,6 +210,16 @@ static const char *reason(int e)
     default:
         return "the system refused";
     }
+}
+
+int mote__file_flush(FILE *f)
+{
+    return fflush(f) == 0 && fsync(fileno(f)) == 0 ? 0 : -1;
+}
+
+int mote__file_rename(const char *from, const char *to)
+{
+    return rename(from, to);
 }
 
 enum mote__path_kind mote__path_kind(const char *path)

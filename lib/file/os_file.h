@@ -6,6 +6,8 @@
 #define MOTE_FILE_OS_FILE_H
 #include "mote/common.h"
 
+#include <stdio.h>
+
 typedef struct mote__file {
     intptr_t handle;     /* descriptor or HANDLE; -1: memory, or not open */
     uint64_t base, size; /* the range within the descriptor */
@@ -31,6 +33,12 @@ void mote__file_close(mote__file *f);
  * then be multiples of 4096. MOTE_E_UNSUPPORTED where the system cannot. */
 mote_status mote__file_open_direct(
         mote__file *out, const mote__file *from, mote_error *err);
+
+/* Writing goes through stdio. Everything to the disk itself, so that a rename that
+ * follows never shows an incomplete file; 0, or -1. */
+int mote__file_flush(FILE *f);
+/* Rename, replacing what has the name; 0, or -1. */
+int mote__file_rename(const char *from, const char *to);
 
 enum mote__path_kind {
     MOTE__PATH_ABSENT,

@@ -42,6 +42,30 @@ int mote__pack_is(const mote__file *f)
            memcmp(start, magic, sizeof magic) == 0;
 }
 
+static int is_zero(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (p[i])
+            return 0;
+    return 1;
+}
+
+mote_status mote__pack_check_gap(
+        const mote__pack_file *p, uint64_t from, uint64_t to, mote_error *err)
+{
+    uint8_t gap[MOTE__PACK_PAGE];
+    if (to - from >= sizeof gap)
+        return mote__fail(err, MOTE_E_FORMAT,
+                "the pack has a gap of %llu bytes at byte %llu",
+                (unsigned long long)(to - from), (unsigned long long)from);
+    mote_status st = mote__file_read(&p->file, from, (size_t)(to - from), gap, err);
+    if (st >= 0 && !is_zero(gap, (size_t)(to - from)))
+        st = mote__fail(err, MOTE_E_FORMAT,
+                "the pack is damaged: expected zeros from byte %llu to %llu",
+                (unsigned long long)from, (unsigned long long)to);
+    return st;
+}
+
 static mote_status check(mote__pack_file *p, const uint8_t *h, mote_error *err)
 {
     if (memcmp(h, magic, sizeof magic) != 0)
@@ -61,7 +85,7 @@ static mote_status check(mote__pack_file *p, const uint8_t *h, mote_error *err)
     p->n_sections = get32(h + 28);
     if (get32(h + 8) == 0 || get32(h + 12) != MOTE__PACK_HEADER ||
             p->n_sections > MOTE__PACK_SECTIONS_MAX ||
-            p->flags & ~MOTE__PACK_COMPRESSED)
+            p->flags & ~MOTE__PACK_COMPRESSED || !is_zero(h + 32, ENTRIES_AT - 32))
         return mote__fail(
                 err, MOTE_E_FORMAT, "the pack's header has impossible values");
     uint64_t at = MOTE__PACK_HEADER;
@@ -70,6 +94,9 @@ static mote_status check(mote__pack_file *p, const uint8_t *h, mote_error *err)
         mote__pack_section *s = &p->sections[i];
         *s = (mote__pack_section){
                 get32(e), get32(e + 4), get64(e + 8), get64(e + 16), get64(e + 24)};
+        if (s->flags || (s->kind == MOTE__PACK_WEIGHTS && s->hash))
+            return mote__fail(err, MOTE_E_FORMAT,
+                    "section %u of the pack has impossible values", i);
         if (s->offset < at || s->offset % 64 != 0 || s->offset > p->file.size ||
                 s->n_bytes > p->file.size - s->offset)
             return mote__fail(err, MOTE_E_FORMAT,
@@ -78,8 +105,16 @@ static mote_status check(mote__pack_file *p, const uint8_t *h, mote_error *err)
             if (p->sections[j].kind == s->kind)
                 return mote__fail(
                         err, MOTE_E_FORMAT, "section %u of the pack repeats a kind", i);
+        mote_status st = mote__pack_check_gap(p, at, s->offset, err);
+        if (st < 0)
+            return st;
         at = s->offset + s->n_bytes;
     }
+    size_t used = ENTRIES_AT + (size_t)p->n_sections * ENTRY;
+    if (at != p->file.size || !is_zero(h + used, HASH_AT - used))
+        return mote__fail(err, MOTE_E_FORMAT,
+                "the pack has bytes that belong to no section, from byte %llu",
+                (unsigned long long)(at != p->file.size ? at : used));
     return MOTE_OK;
 }
 
@@ -269,9 +304,10 @@ mote_status mote__pack_writer_finish(mote__pack_writer *w, mote_error *err)
     put64(h + HASH_AT, mote__hash_of(h, HASH_AT));
     int bad = fseek(w->file, 0, SEEK_SET) != 0 ||
               fwrite(h, 1, sizeof h, w->file) != sizeof h;
+    bad |= mote__file_flush(w->file) < 0;
     bad |= fclose(w->file) != 0;
     w->file = NULL;
-    if (bad || rename(w->temporary, w->path) != 0) {
+    if (bad || mote__file_rename(w->temporary, w->path) < 0) {
         remove(w->temporary);
         return mote__fail(err, MOTE_E_IO, "%.400s could not be written", w->path);
     }

@@ -2,8 +2,9 @@
 /* The container of a pack: a header with a directory of sections, then the sections.
  * What the sections mean is not known here. doc/pack-format.md describes every byte.
  *
- * After opening, every section lies inside the file, in order, without overlap, and the
- * header matches its checksum; small sections are checked when they are read. */
+ * After opening, every section lies inside the file, in order, without overlap, what is
+ * between them is zero, and the header matches its checksum; small sections are checked
+ * when they are read. */
 #ifndef MOTE_FILE_PACK_FILE_H
 #define MOTE_FILE_PACK_FILE_H
 #include "file/os_file.h"
@@ -43,6 +44,9 @@ int mote__pack_is(const mote__file *f);
 mote_status mote__pack_file_open(mote__pack_file *p, mote__file *file, mote_error *err);
 void mote__pack_file_close(mote__pack_file *p);
 const mote__pack_section *mote__pack_find(const mote__pack_file *p, uint32_t kind);
+/* Bytes that belong to nothing must be zeros, and fewer than a page. */
+mote_status mote__pack_check_gap(
+        const mote__pack_file *p, uint64_t from, uint64_t to, mote_error *err);
 /* Read a whole small section (NUL-terminated, from malloc) and check its hash; *out is
  * NULL where there is none. */
 mote_status mote__pack_read(const mote__pack_file *p, uint32_t kind, uint8_t **out,

@@ -5,16 +5,19 @@
 #include "base/status.h"
 #include "file/os_file.h"
 
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* File: "MOTEIMPO", u64 hash of the shape, then per vector: u64 rows seen and its
  * floats (sums of squares), then u64 checksum of all before. */
+static const double FLOOR_ROWS = 64, FLOOR_SHARE = 0.1;
 static const char magic[8] = {'M', 'O', 'T', 'E', 'I', 'M', 'P', 'O'};
 
 struct mote__importance {
     const mote__layout *layout;
+    size_t *first;         /* [n_layers][MOTE__ROLES]: first slot, or n_slots */
     uint32_t *slot_vector; /* [n_slots]: vector of a slot, or UINT32_MAX */
     size_t n_slots, n_vectors;
     size_t *at;     /* [n_vectors + 1] */
@@ -47,15 +50,35 @@ static uint32_t observed_role(uint32_t role, int q_lora)
     }
 }
 
+/* Slots of a layer lie together, and the experts' follow each other in threes. */
 static size_t find_slot(
         const mote__importance *im, uint32_t layer, uint32_t role, uint32_t expert)
 {
-    for (size_t i = 0; i < im->n_slots; i++) {
-        const mote__slot *s = &im->layout->slots[i];
-        if (s->layer == layer && s->role == role && s->expert == expert)
-            return i;
+    if (layer >= im->layout->n_layers || role >= MOTE__ROLES)
+        return im->n_slots;
+    size_t i = im->first[(size_t)layer * MOTE__ROLES + role];
+    if (role >= MOTE__ROLE_EXPERT_GATE && i < im->n_slots)
+        i += 3 * (size_t)expert;
+    if (i >= im->n_slots)
+        return im->n_slots;
+    const mote__slot *s = &im->layout->slots[i];
+    return s->layer == layer && s->role == role && s->expert == expert ? i
+                                                                       : im->n_slots;
+}
+
+static int index_slots(mote__importance *im)
+{
+    size_t n = (size_t)im->layout->n_layers * MOTE__ROLES;
+    im->first = malloc(n * sizeof *im->first);
+    if (!im->first)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        im->first[i] = im->n_slots;
+    for (size_t i = im->n_slots; i > 0; i--) {
+        const mote__slot *s = &im->layout->slots[i - 1];
+        im->first[(size_t)s->layer * MOTE__ROLES + s->role] = i - 1;
     }
-    return im->n_slots;
+    return 0;
 }
 
 mote_status mote__importance_open(
@@ -69,7 +92,7 @@ mote_status mote__importance_open(
     im->n_slots = l->n_slots;
     im->slot_vector = malloc(l->n_slots * sizeof *im->slot_vector);
     im->at = malloc((l->n_slots + 1) * sizeof *im->at);
-    if (!im->slot_vector || !im->at)
+    if (!im->slot_vector || !im->at || index_slots(im) < 0)
         goto memory;
     size_t total = 0;
     uint32_t layer_q_lora = 0;
@@ -126,6 +149,7 @@ void mote__importance_close(mote__importance *im)
 {
     if (!im)
         return;
+    free(im->first);
     free(im->slot_vector);
     free(im->at);
     free(im->rows);
@@ -187,21 +211,53 @@ mote_status mote__importance_save(
     return MOTE_OK;
 }
 
+/* A text says little about columns that it hardly uses, and a column of weight zero
+ * would be rounded to anything: mix in the mean, more of it the fewer rows were seen.
+ */
+static void temper(mote__importance *im)
+{
+    for (size_t v = 0; v < im->n_vectors; v++) {
+        size_t n = im->at[v + 1] - im->at[v];
+        float *x = im->sums + im->at[v];
+        double mean = 0;
+        for (size_t i = 0; i < n; i++)
+            mean += x[i];
+        mean /= (double)(n ? n : 1);
+        double rows = (double)im->rows[v];
+        double share = (FLOOR_ROWS + FLOOR_SHARE * rows) / (FLOOR_ROWS + rows);
+        for (size_t i = 0; i < n; i++)
+            x[i] = mean > 0 ? (float)(x[i] / mean * (1 - share) + share) : 1.0f;
+    }
+}
+
 mote_status mote__importance_load(mote__importance **out, const mote__layout *l,
         const char *path, mote_error *err)
 {
     mote__importance *im;
+    *out = NULL;
     mote_status st = mote__importance_open(&im, l, err);
     if (st < 0)
         return st;
     size_t total = im->at[im->n_vectors], rows = im->n_vectors * sizeof *im->rows,
-           sums = total * sizeof *im->sums, want = 16 + rows + sums + 8, n = 0;
-    char *data = NULL;
-    st = mote__file_read_all(&data, &n, path, want + 1, err);
+           sums = total * sizeof *im->sums, want = 16 + rows + sums + 8;
+    char *data = malloc(want);
+    mote__file f;
+    mote__file_init(&f);
+    if (!data)
+        st = mote__fail_memory(err, want, "importance");
+    if (st >= 0)
+        st = mote__file_open(&f, path, err);
+    if (st >= 0 && f.size != want)
+        st = mote__fail(err, MOTE_E_MISMATCH,
+                "%.300s was not gathered with a model of this shape: expected %zu "
+                "bytes, found %llu",
+                path, want, (unsigned long long)f.size);
+    if (st >= 0)
+        st = mote__file_read(&f, 0, want, data, err);
+    mote__file_close(&f);
     if (st >= 0) {
         uint64_t shape = shape_hash(im), sum;
-        if (n != want || memcmp(data, magic, 8) != 0 ||
-                memcmp(data + 8, &shape, 8) != 0) {
+        if (memcmp(data, magic, 8) != 0 || memcmp(data + 8, &shape, 8) != 0) {
             st = mote__fail(err, MOTE_E_MISMATCH,
                     "%.300s was not gathered with a model of this shape", path);
         } else {
@@ -210,6 +266,13 @@ mote_status mote__importance_load(mote__importance **out, const mote__layout *l,
                 st = mote__fail(err, MOTE_E_FORMAT, "%.300s is damaged", path);
             memcpy(im->rows, data + 16, rows);
             memcpy(im->sums, data + 16 + rows, sums);
+            for (size_t i = 0; st >= 0 && i < total; i++)
+                if (!(im->sums[i] >= 0 && im->sums[i] <= FLT_MAX))
+                    st = mote__fail(err, MOTE_E_FORMAT,
+                            "%.300s: value %zu is not a finite sum of squares", path,
+                            i);
+            if (st >= 0)
+                temper(im);
         }
     }
     free(data);

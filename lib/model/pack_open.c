@@ -45,6 +45,19 @@ mote_status mote__pack_describe(const mote__pack_file *p, mote__config *c,
                 err, MOTE_E_UNSUPPORTED, "option mtp: the pack holds no MTP module");
         goto out;
     }
+    /* Before a list of slots is made: each takes a byte of the file here. */
+    uint64_t slots = 3;
+    for (uint32_t i = 0; i < c->num_hidden_layers + head[1]; i++)
+        slots += i >= c->num_hidden_layers || mote__config_is_moe(c, i)
+                         ? 3 * (uint64_t)c->n_routed_experts
+                         : 3;
+    if (slots > head[0]) {
+        st = mote__fail(err, MOTE_E_FORMAT,
+                "the pack's weights do not fit its configuration: expected at least "
+                "%llu, found %u",
+                (unsigned long long)slots, head[0]);
+        goto out;
+    }
     st = mote__layout_from_config(l, c, MOTE_K_E4M3, MOTE_K_E4M3, head[1], err);
     if (st >= 0 && l->n_slots != head[0])
         st = mote__fail(err, MOTE_E_FORMAT,
@@ -70,6 +83,11 @@ mote_status mote__pack_describe(const mote__pack_file *p, mote__config *c,
     if (st >= 0 && mtp == MOTE_MTP_OFF && l->mtp) {
         while (l->n_slots && l->slots[l->n_slots - 1].layer == c->num_hidden_layers)
             l->n_slots--;
+        const mote__slot *last = &l->slots[l->n_slots - 1];
+        uint64_t end = last->scale_bytes ? last->scale_offset + last->scale_bytes
+                                         : last->offset + last->n_bytes;
+        l->arena_bytes =
+                (end + MOTE__PACK_PAGE - 1) / MOTE__PACK_PAGE * MOTE__PACK_PAGE;
         l->mtp = 0;
         l->n_layers = c->num_hidden_layers;
     }
@@ -93,6 +111,7 @@ static void stored_free(stored *s)
     mote__units_free(&s->units);
     free(s->hashes);
     free(s->places);
+    memset(s, 0, sizeof *s);
 }
 
 /* l must be the full layout of the pack (MTP included). */
@@ -101,27 +120,32 @@ static mote_status stored_open(
 {
     memset(s, 0, sizeof *s);
     const mote__pack_section *w = mote__pack_find(p, MOTE__PACK_WEIGHTS);
+    int compressed = (p->flags & MOTE__PACK_COMPRESSED) != 0;
     uint8_t *data;
     size_t n;
-    mote_status st = mote__units_of(&s->units, l, err);
-    if (st >= 0)
-        st = mote__pack_read(p, MOTE__PACK_HASHES, &data, &n, err);
+    if (!w || w->offset % MOTE__PACK_PAGE != 0)
+        return mote__fail(
+                err, MOTE_E_FORMAT, "the pack has no weights, or not on a page");
+    if (!compressed && w->n_bytes != l->arena_bytes)
+        return mote__fail(err, MOTE_E_FORMAT,
+                "the pack's weights: expected %llu bytes, found %llu",
+                (unsigned long long)l->arena_bytes, (unsigned long long)w->n_bytes);
+    s->base = w->offset;
+    mote_status st = mote__pack_read(p, MOTE__PACK_HASHES, &data, &n, err);
     if (st < 0)
         goto out;
     s->hashes = (uint64_t *)(void *)data;
-    if (!w || !data || n != s->units.n * 8) {
+    if (data)
+        st = mote__units_of(&s->units, l, n / 8, err);
+    if (st < 0)
+        goto out;
+    if (!data || n != s->units.n * 8) {
         st = mote__fail(
                 err, MOTE_E_FORMAT, "the pack's checksums are missing or cut off");
         goto out;
     }
-    s->base = w->offset;
-    if (!(p->flags & MOTE__PACK_COMPRESSED)) {
-        if (w->n_bytes != l->arena_bytes || w->offset % MOTE__PACK_PAGE != 0)
-            st = mote__fail(err, MOTE_E_FORMAT,
-                    "the pack's weights: expected %llu bytes, found %llu",
-                    (unsigned long long)l->arena_bytes, (unsigned long long)w->n_bytes);
+    if (!compressed)
         goto out;
-    }
     st = mote__pack_read(p, MOTE__PACK_UNITS, &data, &n, err);
     if (st < 0)
         goto out;
@@ -131,19 +155,42 @@ static mote_status stored_open(
                 err, MOTE_E_FORMAT, "the pack's list of units is missing or cut off");
         goto out;
     }
-    for (size_t i = 0; i < s->units.n; i++)
-        if (s->places[2 * i] > w->n_bytes ||
-                s->places[2 * i + 1] > w->n_bytes - s->places[2 * i] ||
-                s->places[2 * i + 1] >
-                        mote__unit_bound((size_t)s->units.units[i].n_bytes)) {
+    uint64_t at = 0; /* where the unit before ends */
+    for (size_t i = 0; i < s->units.n; i++) {
+        uint64_t offset = s->places[2 * i], bytes = s->places[2 * i + 1];
+        if (offset != (at + 63) / 64 * 64 || offset > w->n_bytes ||
+                bytes > w->n_bytes - offset ||
+                bytes > mote__unit_bound((size_t)s->units.units[i].n_bytes)) {
             st = mote__fail(err, MOTE_E_FORMAT,
-                    "unit %zu of the pack does not lie inside its weights", i);
+                    "unit %zu of the pack does not lie where it should", i);
             goto out;
         }
+        at = offset + bytes;
+    }
+    if (at != w->n_bytes)
+        st = mote__fail(err, MOTE_E_FORMAT,
+                "the pack's compressed weights: expected %llu bytes, found %llu",
+                (unsigned long long)at, (unsigned long long)w->n_bytes);
 out:
     if (st < 0)
         stored_free(s);
     return st;
+}
+
+/* Padding in front of a unit (index n: behind the last) is not in any checksum. */
+static mote_status check_padding(const mote__pack_file *p, const stored *s, size_t i,
+        uint64_t arena_bytes, mote_error *err)
+{
+    const mote__unit *u = s->units.units;
+    const uint64_t *at = s->places;
+    uint64_t from = 0, to = arena_bytes;
+    if (i > 0)
+        from = at ? at[2 * i - 2] + at[2 * i - 1] : u[i - 1].offset + u[i - 1].n_bytes;
+    if (i < s->units.n)
+        to = at ? at[2 * i] : u[i].offset;
+    else if (at)
+        to = from;
+    return mote__pack_check_gap(p, s->base + from, s->base + to, err);
 }
 
 typedef struct read_job {
@@ -165,7 +212,11 @@ static mote_status read_unit(
     uint64_t at = j->s->base + (place ? place[0] : u->offset);
     size_t n = (size_t)(place ? place[1] : u->n_bytes);
     uint8_t *dst = place || !j->arena ? frame : j->arena + u->offset;
-    mote_status st = mote__file_read(&j->p->file, at, n, dst, err);
+    mote_status st = MOTE_OK;
+    if (!j->arena)
+        st = check_padding(j->p, j->s, i, j->l->arena_bytes, err);
+    if (st >= 0)
+        st = mote__file_read(&j->p->file, at, n, dst, err);
     if (st >= 0 && mote__hash_of(dst, n) != j->s->hashes[i])
         st = mote__fail(err, MOTE_E_FORMAT,
                 "the pack is damaged: %s weights of layer %u do not match their "
@@ -183,10 +234,17 @@ static void read_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
     mote_error err;
     for (uint32_t i = begin; i < end && !atomic_load(&j->failed); i++) {
         size_t unit = j->base + i, n = (size_t)j->s->units.units[unit].n_bytes;
-        uint8_t *frame = malloc(mote__unit_bound(n)),
-                *work = malloc(mote__unit_work(n) + 1);
-        mote_status st = frame && work ? read_unit(j, unit, frame, work, &err)
-                                       : mote__fail_memory(&err, n, "reading weights");
+        int packed = j->s->places != NULL;
+        uint8_t *frame = NULL, *work = NULL;
+        if (packed || !j->arena)
+            frame = malloc(mote__unit_bound(n));
+        if (packed && j->arena)
+            work = malloc(mote__unit_work(n) + 1);
+        mote_status st = MOTE_OK;
+        if (((packed || !j->arena) && !frame) || (packed && j->arena && !work))
+            st = mote__fail_memory(&err, n, "reading weights");
+        else
+            st = read_unit(j, unit, frame, work, &err);
         free(frame);
         free(work);
         if (st < 0 && !atomic_flag_test_and_set(&j->error_taken)) {
@@ -196,15 +254,18 @@ static void read_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
     }
 }
 
+/* The first n_units units. arena NULL: check them, and the padding between them. l is
+ * the layout of the whole pack. */
 static mote_status read_units(const mote__pack_file *p, const mote__layout *l,
-        const stored *s, uint8_t *arena, mote__pool *pool, mote_progress_fn progress,
-        void *user, const char *stage, mote_error *err)
+        const stored *s, size_t n_units, uint8_t *arena, mote__pool *pool,
+        mote_progress_fn progress, void *user, const char *stage, mote_error *err)
 {
     read_job j = {
             .p = p, .l = l, .s = s, .arena = arena, .error_taken = ATOMIC_FLAG_INIT};
+    atomic_init(&j.failed, 0);
     enum { STEP = 32 };
-    for (size_t i = 0; i < s->units.n; i += STEP) {
-        size_t n = s->units.n - i < STEP ? s->units.n - i : STEP;
+    for (size_t i = 0; i < n_units; i += STEP) {
+        size_t n = n_units - i < STEP ? n_units - i : STEP;
         if (progress && progress(user, stage, s->units.units[i].offset, l->arena_bytes))
             return mote__fail(err, MOTE_E_CANCELLED, "reading was cancelled");
         j.base = (uint32_t)i;
@@ -214,6 +275,11 @@ static mote_status read_units(const mote__pack_file *p, const mote__layout *l,
                 *err = j.error;
             return j.error.status;
         }
+    }
+    if (!arena && n_units == s->units.n) {
+        mote_status st = check_padding(p, s, n_units, l->arena_bytes, err);
+        if (st < 0)
+            return st;
     }
     if (progress && progress(user, stage, l->arena_bytes, l->arena_bytes))
         return mote__fail(err, MOTE_E_CANCELLED, "reading was cancelled");
@@ -245,7 +311,8 @@ mote_status mote__pack_verify(
     if (st >= 0) {
         st = mote__pool_open(&pool, NULL, 0, NULL, NULL, err);
         if (st >= 0)
-            st = read_units(p, &l, &s, NULL, pool, progress, user, "verify", err);
+            st = read_units(
+                    p, &l, &s, s.units.n, NULL, pool, progress, user, "verify", err);
         mote__pool_close(pool);
         stored_free(&s);
     }
@@ -284,15 +351,13 @@ static mote_status read_generation(
     return st;
 }
 
-/* Use the file's pages themselves. */
+/* Use the file's pages (or the caller's memory) themselves. */
 static mote_status map_weights(mote_model *m, mote__pack_file *p, const stored *s,
         const mote__layout *full, mote_error *err)
 {
-    mote_status st = mote__file_map(&p->file, err);
-    if (st < 0)
-        return st;
     if (full->arena_bytes <= CHECK_MAX) {
-        st = read_units(p, full, s, NULL, m->pool, NULL, NULL, "load", err);
+        mote_status st = read_units(
+                p, full, s, s->units.n, NULL, m->pool, NULL, NULL, "load", err);
         if (st < 0)
             return st;
     }
@@ -356,10 +421,13 @@ static mote_status open_stream(
             resident.slots[resident.n_slots++] = m->layout.slots[i];
     mote_status st = mote__layout_place(&resident, err);
     uint64_t expert = mote__stream_expert_bytes(&b->s.units);
-    /* tables, and a frame in flight per reader when compressed */
-    uint64_t overhead = (1u << 20) +
-                        (uint64_t)c->n_routed_experts * b->full.n_layers * 64 +
-                        (b->s.places ? 8 * expert : 0);
+    /* beside both: the model itself, and the bound layers */
+    uint64_t overhead =
+            mote__stream_overhead(
+                    &b->s.units, b->s.places, b->full.n_layers, c->n_routed_experts) +
+            (64u << 10) +
+            b->full.n_layers *
+                    (sizeof(mote__layer) + c->n_routed_experts * sizeof(mote__expert));
     uint64_t least = resident.arena_bytes + overhead + c->num_experts_per_tok * expert;
     if (st >= 0 && o->memory_bytes < least)
         st = mote__fail(err, MOTE_E_BUDGET,
@@ -406,21 +474,32 @@ static mote_status open_whole(
         mote_model *m, backing *b, const mote_model_options *o, mote_error *err)
 {
     mote__pack_file *p = &b->pack;
-    int can_map = !b->s.places && o->mapping < MOTE_MAP_OFF;
-    if (p->file.data && ((uintptr_t)p->file.data + b->s.base) % 64 != 0)
-        can_map = 0;
-    if (b->s.places && o->mapping == MOTE_MAP_ON)
+    /* Kernels read whole cache lines: an asset in the middle of another file may begin
+     * anywhere. Mappings begin on pages. */
+    uint64_t start = p->file.data ? (uintptr_t)p->file.data : p->file.base;
+    int aligned = (start + b->s.base) % 64 == 0;
+    if (o->mapping == MOTE_MAP_ON && (b->s.places || !aligned))
         return mote__fail(err, MOTE_E_UNSUPPORTED,
-                "option mapping: compressed packs cannot be mapped");
+                b->s.places ? "option mapping: compressed packs cannot be mapped"
+                            : "option mapping: the pack does not begin at a multiple "
+                              "of 64 bytes");
     mote_status st = MOTE_OK;
-    if (can_map) {
-        st = map_weights(m, p, &b->s, &b->full, err);
-        if (st != MOTE_E_UNSUPPORTED || o->mapping == MOTE_MAP_ON)
+    if (!b->s.places && aligned && o->mapping < MOTE_MAP_OFF) {
+        st = mote__file_map(&p->file, err);
+        if (st >= 0) {
+            st = map_weights(m, p, &b->s, &b->full, err);
             return st < 0 ? st : mote__model_bind(m, err);
+        }
+        if (o->mapping == MOTE_MAP_ON)
+            return st;
     }
+    /* Units of an MTP module that is left out lie at the end. */
+    size_t n = b->s.units.n;
+    while (n && b->s.units.units[n - 1].slot >= m->layout.n_slots)
+        n--;
     st = mote__model_allocate(m, err);
     if (st >= 0)
-        st = read_units(p, &b->full, &b->s, m->arena, m->pool, o->progress,
+        st = read_units(p, &b->full, &b->s, n, m->arena, m->pool, o->progress,
                 o->progress_user, "load", err);
     return st < 0 ? st : mote__model_bind(m, err);
 }
@@ -457,7 +536,7 @@ mote_status mote__pack_load(
     m->fingerprint = (mote__hash_of(b->s.hashes, b->s.units.n * sizeof *b->s.hashes) ^
                              forms->hash) |
                      1;
-    if (o->memory_bytes && b->full.arena_bytes > o->memory_bytes)
+    if (o->memory_bytes && m->layout.arena_bytes > o->memory_bytes)
         return open_stream(m, b, o, err);
     return open_whole(m, b, o, err);
 }

@@ -459,7 +459,7 @@ static mote_status run(
 {
     mote_status st = mote__layout_place(&k->to, err);
     if (st >= 0)
-        st = mote__units_of(&k->units, &k->to, err);
+        st = mote__units_of(&k->units, &k->to, SIZE_MAX, err);
     if (st >= 0)
         st = mote__pool_open(&k->pool, NULL, 0, NULL, NULL, err);
     return st < 0 ? st : write_pack(k, path, o, err);

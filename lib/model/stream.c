@@ -9,7 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { READERS = 4 };
+/* ZSTD_DCTX_BYTES: what decompressing one frame allocates for the while. */
+enum { READERS = 4, ZSTD_DCTX_BYTES = 256 << 10 };
 #define NONE UINT32_MAX
 enum state { EMPTY, QUEUED, READING, READY, FAILED };
 
@@ -21,6 +22,12 @@ typedef struct place {
     uint32_t urgent; /* a session waits for it */
     uint64_t queued; /* order in the queue */
 } place;
+
+/* Buffers of one reading thread, when units are compressed. */
+typedef struct scratch {
+    struct mote__stream *stream;
+    uint8_t *frame, *work;
+} scratch;
 
 typedef struct known {
     uint32_t unit;  /* of the pack */
@@ -43,6 +50,9 @@ struct mote__stream {
     pthread_mutex_t lock;
     pthread_cond_t work, done;
     pthread_t readers[READERS];
+    scratch scratch[READERS];
+    uint8_t *frames; /* what scratch points into */
+    size_t frame_bytes, work_bytes;
     uint32_t n_readers, stopping;
     uint64_t clock, queue_clock;
     mote_stream_stats stats;
@@ -65,37 +75,62 @@ uint64_t mote__stream_expert_bytes(const mote__units *units)
     return (n + 4095) / 4096 * 4096;
 }
 
+/* Longest stored unit of an expert. */
+static uint64_t longest_frame(const mote__units *units, const uint64_t *places)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; places && i < units->n; i++)
+        if (units->units[i].n_slots == 3 && places[2 * i + 1] > n)
+            n = places[2 * i + 1];
+    return n;
+}
+
+static uint64_t round64(uint64_t n)
+{
+    return (n + 63) / 64 * 64;
+}
+
+uint64_t mote__stream_overhead(const mote__units *units, const uint64_t *places,
+        uint32_t n_layers, uint32_t n_experts)
+{
+    uint64_t n = sizeof(mote__stream) + 4096 + 256, /* alignment */
+            expert = mote__stream_expert_bytes(units);
+    n += (uint64_t)n_layers * n_experts * (sizeof(known) + sizeof(place));
+    if (places)
+        n += READERS * (round64(longest_frame(units, places)) + round64(expert) +
+                               ZSTD_DCTX_BYTES);
+    return n;
+}
+
+/* Past the page cache where that was asked for and works, else plainly. */
+static mote_status read_stored(const mote__stream *s, uint64_t offset, size_t n,
+        uint8_t *dst, int may_pad, mote_error *err)
+{
+    if (s->o.direct && may_pad &&
+            mote__file_read(s->o.direct, offset, (n + 4095) / 4096 * 4096, dst, NULL) >=
+                    0)
+        return MOTE_OK;
+    return mote__file_read(&s->o.pack->file, offset, n, dst, err);
+}
+
 /* Read one expert into its place. Called without the lock. */
-static mote_status read_expert(
-        mote__stream *s, const known *k, uint8_t *dst, uint64_t *bytes, mote_error *err)
+static mote_status read_expert(mote__stream *s, const scratch *x, const known *k,
+        uint8_t *dst, uint64_t *bytes, mote_error *err)
 {
     const mote__unit *u = &s->o.units->units[k->unit];
     const uint64_t *at = s->o.places ? s->o.places + 2 * (size_t)k->unit : NULL;
     size_t n = (size_t)(at ? at[1] : u->n_bytes);
     uint64_t offset = s->o.base + (at ? at[0] : u->offset);
-    uint8_t *frame = dst, *work = NULL;
-    mote_status st = MOTE_OK;
+    uint8_t *frame = at ? x->frame : dst;
     *bytes = n;
-    if (at) {
-        frame = malloc(n + 1);
-        work = malloc(mote__unit_work((size_t)u->n_bytes) + 1);
-        if (!frame || !work)
-            st = mote__fail_memory(err, n, "reading an expert");
-    }
-    if (st >= 0 && s->o.direct && !at)
-        st = mote__file_read(s->o.direct, offset, (n + 4095) / 4096 * 4096, dst, err);
-    else if (st >= 0)
-        st = mote__file_read(&s->o.pack->file, offset, n, frame, err);
+    mote_status st = read_stored(s, offset, n, frame, !at, err);
     if (st >= 0 && mote__hash_of(frame, n) != s->o.hashes[k->unit])
         st = mote__fail(err, MOTE_E_FORMAT,
                 "the pack is damaged: an expert of layer %u does not match its "
                 "checksum",
                 s->o.layout->slots[u->slot].layer);
     if (st >= 0 && at)
-        st = mote__unit_expand(dst, frame, n, u, s->o.layout, work, err);
-    if (at)
-        free(frame);
-    free(work);
+        st = mote__unit_expand(dst, frame, n, u, s->o.layout, x->work, err);
     return st;
 }
 
@@ -115,7 +150,8 @@ static place *next_queued(mote__stream *s)
 
 static void *reader(void *arg)
 {
-    mote__stream *s = arg;
+    const scratch *x = arg;
+    mote__stream *s = x->stream;
     pthread_mutex_lock(&s->lock);
     while (!s->stopping) {
         place *p = next_queued(s);
@@ -128,7 +164,7 @@ static void *reader(void *arg)
         pthread_mutex_unlock(&s->lock);
         mote_error err;
         uint64_t bytes = 0;
-        mote_status st = read_expert(s, k, p->data, &bytes, &err);
+        mote_status st = read_expert(s, x, k, p->data, &bytes, &err);
         pthread_mutex_lock(&s->lock);
         p->state = st < 0 ? FAILED : READY;
         p->urgent = 0;
@@ -234,10 +270,12 @@ static mote_status stream_begin(void *user, uint32_t layer, const uint32_t *expe
         known *k = find(s, layer, experts[i]);
         k->heat = k->heat * 0.98f + 1.0f;
         k->used = s->clock;
+        /* Reading failed before: once more, in the same place, since another session
+         * may hold it still. */
         if (k->place != NONE && s->places[k->place].state == FAILED) {
-            s->places[k->place].expert = NONE;
-            s->places[k->place].state = EMPTY;
-            k->place = NONE;
+            s->places[k->place].state = QUEUED;
+            s->places[k->place].queued = s->queue_clock++;
+            pthread_cond_signal(&s->work);
         }
         if (k->place != NONE)
             s->places[k->place].pins++;
@@ -338,8 +376,14 @@ mote_status mote__stream_open(mote__stream **out, const mote__stream_setup *setu
     s->experts = mote__calloc(m, MOTE_MEM_OTHER, s->n_known, sizeof *s->experts);
     s->places = mote__calloc(m, MOTE_MEM_OTHER, s->n_places, sizeof *s->places);
     s->block = mote__alloc(m, MOTE_MEM_WEIGHTS, s->block_bytes);
+    if (setup->places) {
+        s->frame_bytes = (size_t)round64(longest_frame(setup->units, setup->places));
+        s->work_bytes = (size_t)round64(s->place_bytes);
+    }
+    s->frames =
+            mote__alloc(m, MOTE_MEM_OTHER, READERS * (s->frame_bytes + s->work_bytes));
     mote_status st = MOTE_OK;
-    if (!s->experts || !s->places || !s->block) {
+    if (!s->experts || !s->places || !s->block || !s->frames) {
         st = mote__fail_memory(err, s->block_bytes, "expert cache");
         goto out;
     }
@@ -354,9 +398,14 @@ mote_status mote__stream_open(mote__stream **out, const mote__stream_setup *setu
         if (u->n_slots == 3)
             find(s, t->layer, t->expert)->unit = (uint32_t)i;
     }
-    for (; s->n_readers < READERS; s->n_readers++)
-        if (pthread_create(&s->readers[s->n_readers], NULL, reader, s) != 0)
+    for (; s->n_readers < READERS; s->n_readers++) {
+        scratch *x = &s->scratch[s->n_readers];
+        x->stream = s;
+        x->frame = s->frames + s->n_readers * (s->frame_bytes + s->work_bytes);
+        x->work = x->frame + s->frame_bytes;
+        if (pthread_create(&s->readers[s->n_readers], NULL, reader, x) != 0)
             break;
+    }
     if (!s->n_readers) {
         st = mote__fail(err, MOTE_E_MEMORY, "no thread for reading experts");
         goto out;
@@ -392,6 +441,8 @@ void mote__stream_close(mote__stream *s)
     pthread_cond_destroy(&s->done);
     mote__memory *m = s->memory;
     mote__free(m, MOTE_MEM_WEIGHTS, s->block, s->block_bytes);
+    mote__free(
+            m, MOTE_MEM_OTHER, s->frames, READERS * (s->frame_bytes + s->work_bytes));
     mote__free(m, MOTE_MEM_OTHER, s->places, s->n_places * sizeof *s->places);
     mote__free(m, MOTE_MEM_OTHER, s->experts, s->n_known * sizeof *s->experts);
     mote__free(m, MOTE_MEM_OTHER, s, sizeof *s);

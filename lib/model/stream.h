@@ -5,7 +5,8 @@
  * Invariants: a buffer that a session has begun is pinned until it ends the wave; a
  * session that waits for room holds no pins, so sessions cannot lock each other out;
  * the bytes allocated never exceed what was given at opening. Every unit read is
- * checked against its checksum. */
+ * checked against its checksum; a failed read fails the sessions that wait for it and
+ * is tried again when the expert is next wanted. */
 #ifndef MOTE_MODEL_STREAM_H
 #define MOTE_MODEL_STREAM_H
 #include "file/pack_file.h"
@@ -27,8 +28,11 @@ typedef struct mote__stream_setup {
     const mote__file *direct; /* the pack, read past the page cache; NULL: not */
 } mote__stream_setup;
 
-/* Bytes that `n` cached experts take, and the fewest that work. */
+/* Bytes that a cached expert takes. */
 uint64_t mote__stream_expert_bytes(const mote__units *units);
+/* Bytes beside the cached experts: tables, and what the readers need. */
+uint64_t mote__stream_overhead(const mote__units *units, const uint64_t *places,
+        uint32_t n_layers, uint32_t n_experts);
 mote_status mote__stream_open(mote__stream **out, const mote__stream_setup *setup,
         mote__memory *m, mote_error *err);
 void mote__stream_close(mote__stream *s);

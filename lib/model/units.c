@@ -9,8 +9,13 @@
 
 enum { UNIT_BYTES = 16 << 20 };
 
-static mote_status push(mote__units *u, const mote__unit *unit, mote_error *err)
+static mote_status push(
+        mote__units *u, const mote__unit *unit, size_t n_max, mote_error *err)
 {
+    if (u->n == n_max)
+        return mote__fail(err, MOTE_E_FORMAT,
+                "the pack's weights do not fit its configuration: more than %zu units",
+                n_max);
     if (mote__grow((void **)&u->units, &u->capacity, u->n + 1, sizeof *u->units) < 0)
         return mote__fail_memory(err, u->n * sizeof *u->units, "list of units");
     u->units[u->n++] = *unit;
@@ -37,8 +42,8 @@ static uint32_t grains(const mote__slot *s, uint64_t *bytes)
     return mote_k_panels(s->n_rows);
 }
 
-static mote_status cut(
-        mote__units *u, const mote__slot *s, uint32_t index, mote_error *err)
+static mote_status cut(mote__units *u, const mote__slot *s, uint32_t index,
+        size_t n_max, mote_error *err)
 {
     uint64_t bytes;
     uint32_t n = grains(s, &bytes);
@@ -53,21 +58,22 @@ static mote_status cut(
                 .last = e == n,
                 .offset = s->offset + b * bytes};
         unit.n_bytes = (e == n ? slot_end(s) : s->offset + e * bytes) - unit.offset;
-        mote_status st = push(u, &unit, err);
+        mote_status st = push(u, &unit, n_max, err);
         if (st < 0)
             return st;
     }
     return MOTE_OK;
 }
 
-mote_status mote__units_of(mote__units *out, const mote__layout *l, mote_error *err)
+mote_status mote__units_of(
+        mote__units *out, const mote__layout *l, size_t n_max, mote_error *err)
 {
     memset(out, 0, sizeof *out);
     mote_status st = MOTE_OK;
     for (uint32_t i = 0; i < l->n_slots && st >= 0; i++) {
         const mote__slot *s = &l->slots[i];
         if (s->role != MOTE__ROLE_EXPERT_GATE) {
-            st = cut(out, s, i, err);
+            st = cut(out, s, i, n_max, err);
             continue;
         }
         mote__unit unit = {.slot = i,
@@ -75,7 +81,7 @@ mote_status mote__units_of(mote__units *out, const mote__layout *l, mote_error *
                 .last = 1,
                 .offset = s->offset,
                 .n_bytes = slot_end(&l->slots[i + 2]) - s->offset};
-        st = push(out, &unit, err);
+        st = push(out, &unit, n_max, err);
         i += 2;
     }
     if (st < 0)

@@ -18,7 +18,10 @@ typedef struct mote__units {
     size_t n, capacity;
 } mote__units;
 
-mote_status mote__units_of(mote__units *out, const mote__layout *l, mote_error *err);
+/* MOTE_E_FORMAT when there would be more than n_max: a hostile configuration must not
+ * cost memory. */
+mote_status mote__units_of(
+        mote__units *out, const mote__layout *l, size_t n_max, mote_error *err);
 void mote__units_free(mote__units *u);
 
 /* Lossless compression of one unit (raw -> frame and back). Exponents of fp8 and bf16
