@@ -25,6 +25,11 @@ typedef struct bench_result {
     uint64_t kv_bytes; /* of cache read per decoded token, beside the weights */
     const char *peak_kind;
 
+    int streamed;        /* the three below count, over the decode runs */
+    double expert_hits;  /* share of experts found in memory */
+    double stream_bytes; /* read from disk per token */
+    double stream_stall; /* seconds waited for the disk per token */
+
     double draft_rate, draft_plain_rate; /* tokens/s */
     double first_acceptance, tokens_per_pass;
     double draft_bound; /* speed-up that the bytes allow */

@@ -142,7 +142,10 @@ static int measure_decode(bench *b, bench_result *r)
     double rates[REPEATS_MAX], shares[REPEATS_MAX], bandwidths[REPEATS_MAX + 1];
     if (!s->decode)
         return CLI_OK;
-    mote_status st = mote_x_read_bandwidth(b->model, &bandwidths[0], &b->err);
+    mote_stream_stats before = MOTE_STREAM_STATS_INIT, after = MOTE_STREAM_STATS_INIT;
+    mote_status st = mote_model_stream_stats(b->model, &before, &b->err);
+    if (st >= 0)
+        st = mote_x_read_bandwidth(b->model, &bandwidths[0], &b->err);
     if (st >= 0) /* the first one touches its buffer */
         st = mote_x_read_bandwidth(b->model, &bandwidths[0], &b->err);
     for (uint32_t i = 0; i < s->repeats && st >= 0; i++) {
@@ -152,8 +155,16 @@ static int measure_decode(bench *b, bench_result *r)
         shares[i] = rates[i] * (double)b->info->bytes_active /
                     ((bandwidths[i] + bandwidths[i + 1]) / 2);
     }
+    if (st >= 0)
+        st = mote_model_stream_stats(b->model, &after, &b->err);
     if (st < 0)
         return cli_fail_with(&b->err, "decoding");
+    const double tokens = (double)s->decode * s->repeats;
+    const double hits = (double)(after.hits - before.hits);
+    r->streamed = after.active != 0;
+    r->expert_hits = hits / (hits + (double)(after.misses - before.misses));
+    r->stream_bytes = (double)(after.bytes_read - before.bytes_read) / tokens;
+    r->stream_stall = (double)(after.stall_ns - before.stall_ns) * 1e-9 / tokens;
     r->decode_rate = median(rates, s->repeats);
     r->decode_share = median(shares, s->repeats);
     r->bandwidth = median(bandwidths, s->repeats + 1);

@@ -108,6 +108,6 @@ int cli_open_schema(
 int32_t cli_progress(void *user, const char *stage, uint64_t done, uint64_t total);
 void cli_progress_end(void); /* wipe the bar */
 
-/* Tokens and tokens per second, draft statistics: one or two lines on stderr. */
-void cli_report(const mote_session *session);
+/* Tokens and tokens per second, drafts, streaming: one or two lines on stderr. */
+void cli_report(const mote_model *model, const mote_session *session);
 #endif

@@ -120,6 +120,13 @@ static void print_json(cli_json *j, const bench_args *a, mote_model *model,
     json_number(j, "peak_flops_per_s", r->peak);
     json_text(j, "peak_kind", r->peak_kind);
     json_number(j, "prefill_peak_share", r->prefill_share);
+    if (r->streamed) {
+        json_open(j, "streaming", '{');
+        json_number(j, "expert_hit_share", r->expert_hits);
+        json_number(j, "disk_bytes_per_token", r->stream_bytes);
+        json_number(j, "stall_s_per_token", r->stream_stall);
+        json_close(j, '}');
+    }
     if (s->drafts) {
         json_open(j, "speculation", '{');
         json_unsigned(j, "draft_tokens", s->drafts);
@@ -164,6 +171,11 @@ static void print_text(mote_model *model, const mote_model_info *info,
                "(%.1f MB of weights and %.1f MB of cache a token)\n",
                 s->decode, r->decode_rate, r->decode_share * 100, r->bandwidth * 1e-9,
                 (double)info->bytes_active * 1e-6, (double)r->kv_bytes * 1e-6);
+    if (r->streamed)
+        printf("  streaming      %.1f %% of experts in memory, %.2f MB read and %.3f "
+               "ms "
+               "waited a token\n",
+                r->expert_hits * 100, r->stream_bytes * 1e-6, r->stream_stall * 1e3);
     if (s->drafts)
         printf("  mtp     %5u  %9.1f tokens/s  %.2f times plain; the bytes allow %.2f "
                "at "

@@ -185,7 +185,7 @@ static void load(chat *c, const char *path)
 static void print_stats(const chat *c)
 {
     mote_session_stats s = MOTE_SESSION_STATS_INIT;
-    cli_report(c->session);
+    cli_report(c->model, c->session);
     if (mote_session_get_stats(c->session, &s, NULL) < 0)
         return;
     fprintf(stderr,
@@ -305,7 +305,7 @@ static int run(chat *c, uint32_t mtp)
                     c->format ? mote_chat_format_name(c->format) : "raw text");
         code = converse(c);
         if (!c->model_args.quiet)
-            cli_report(c->session);
+            cli_report(c->model, c->session);
         line_editor_end(&c->editor);
     }
     conversation_end(&c->messages);

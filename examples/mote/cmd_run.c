@@ -55,7 +55,7 @@ static int print_piece(const run_args *a, const mote_piece *piece)
     return fflush(stdout);
 }
 
-static int generate(const run_args *a, mote_session *session,
+static int generate(const run_args *a, const mote_model *model, mote_session *session,
         const mote_sampler_options *sampler, const mote_schema *schema)
 {
     mote_error err;
@@ -77,7 +77,7 @@ static int generate(const run_args *a, mote_session *session,
     if (st < 0)
         return cli_fail_with(&err, "generating");
     if (!a->model.quiet)
-        cli_report(session);
+        cli_report(model, session);
     return CLI_OK;
 }
 
@@ -142,7 +142,7 @@ static int run(run_args *a, uint32_t mtp)
         fwrite(text.data, 1, text.n, stdout);
     if (a->model.verbose && sampler.temperature > 0)
         fprintf(stderr, "mote: seed %llu\n", (unsigned long long)sampler.seed);
-    code = generate(a, session, &sampler, schema);
+    code = generate(a, model, session, &sampler, schema);
 out:
     cli_close_session(session);
     mote_schema_close(schema);

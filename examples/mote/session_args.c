@@ -156,7 +156,20 @@ static double rate(uint64_t tokens, uint64_t ns)
     return ns ? (double)tokens * 1e9 / (double)ns : 0;
 }
 
-void cli_report(const mote_session *session)
+static void report_streaming(const mote_model *model)
+{
+    mote_stream_stats s = MOTE_STREAM_STATS_INIT;
+    if (mote_model_stream_stats(model, &s, NULL) < 0 || !s.active)
+        return;
+    const double asked = (double)(s.hits + s.misses);
+    fprintf(stderr,
+            "experts: %.1f %% found in memory, %.1f MB read, %.2f s waited for the "
+            "disk\n",
+            asked > 0 ? 100 * (double)s.hits / asked : 0, (double)s.bytes_read * 1e-6,
+            (double)s.stall_ns * 1e-9);
+}
+
+void cli_report(const mote_model *model, const mote_session *session)
 {
     mote_session_stats s = MOTE_SESSION_STATS_INIT;
     if (mote_session_get_stats(session, &s, NULL) < 0)
@@ -174,4 +187,5 @@ void cli_report(const mote_session *session)
                 100.0 * (double)s.accepted[0] / (double)s.drafted[0],
                 s.passes ? (double)s.generated_tokens / (double)s.passes : 0);
     fputc('\n', stderr);
+    report_streaming(model);
 }

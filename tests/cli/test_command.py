@@ -555,6 +555,24 @@ class Pack(Case):
             for key in ("parameters_total", "bytes_by_type", "architecture"):
                 self.assertEqual(packed[key], plain[key])
 
+    def test_memory_budget(self):
+        """A budget below the size of the pack: experts are read when used, same text."""
+        path, _ = self.pack("a.mote")
+        begin = ["run", "-m", path, "--temp", "0", "-n", "64", "--ids", "-p", PARK_PROMPT]
+        for budget in ("8M", "9M", "1G"):
+            r = mote(*begin, "--memory", budget)
+            self.assertEqual(r.returncode, 0, r.stderr)
+            self.assertEqual(list(map(int, r.stdout.split())), PARK_IDS)
+            self.assertEqual(b"found in memory" in r.stderr, budget != "1G", r.stderr)
+        r = mote("bench", "-m", path, "--memory", "8M", "-p", "8", "-n", "8", "-r", "1",
+                 "--json")
+        streaming = json.loads(r.stdout)["streaming"]
+        self.assertTrue(0 <= streaming["expert_hit_share"] <= 1)
+        r = self.refuse(1, r"at least \d+", *begin, "--memory", "1M")
+        least = re.search(rb"at least (\d+)", r.stderr)[1].decode()
+        self.ok(*begin, "--memory", least)
+        self.refuse(1, r"at least", *begin, "--memory", int(least) - 1)
+
     def test_smaller_types(self):
         _, keep = self.pack("keep.mote")
         text = self.write("text", "Once upon a time, there was a little girl. " * 20)
