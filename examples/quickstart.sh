@@ -9,6 +9,7 @@ prompt=${1:-Once upon a time}
 sh examples/dependencies.sh build
 log=build/quickstart.log
 mkdir -p build
+[ -x build/examples/mote/mote ] || echo 'building mote in build/, once' >&2
 if ! {
     [ -f build/build.ninja ] || meson setup build -Dtests=false
     ninja -C build examples/mote/mote

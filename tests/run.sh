@@ -41,8 +41,8 @@ run_tests() {
     shift
     log=$work/$build-test.log
     # Long runs stand in a suite of their own and are started by hand.
-    meson test -C "$work/$build" --no-rebuild --print-errorlogs --no-suite extra "$@" \
-        >"$log" 2>&1
+    meson test -C "$work/$build" --no-rebuild --print-errorlogs --no-suite extra \
+        --timeout-multiplier 3 "$@" >"$log" 2>&1
     result=$?
     ok=$(number Ok)
     bad=$(($(number Fail || echo 0) + $(number Timeout || echo 0) + 0))
@@ -115,7 +115,7 @@ fi
 # Golden models take too long under sanitizers; their code runs in the other suites.
 build sanitizers "$(command -v gcc || echo cc)" -Dbuildtype=debugoptimized \
     -Db_sanitize=address,undefined -Db_lundef=false &&
-    run_tests sanitizers --timeout-multiplier 4 --suite unit --suite api --suite cli \
+    run_tests sanitizers --timeout-multiplier 10 --suite unit --suite api --suite cli \
         --suite fuzz
 
 # The ARM kernels under emulation; everything above them is the same code.
