@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The command's option parser and its JSON reading and writing. */
 #include "examples/mote/args.h"
+#include "examples/mote/bench_bytes.h"
 #include "examples/mote/json_in.h"
 #include "examples/mote/json_out.h"
 #include <mote/options.h>
@@ -304,11 +305,46 @@ static void test_json_out(void **state)
                               "\"d\":true,\"e\":-1}\n");
 }
 
+/* DeepSeek-V2-Lite cut to 8 layers in FP8: the figures of the report's shape, by hand.
+ */
+static void test_bench_bytes(void **state)
+{
+    (void)state;
+    mote_model_info v2_lite = MOTE_MODEL_INFO_INIT;
+    v2_lite.vocab_size = 102400;
+    v2_lite.hidden_size = 2048;
+    v2_lite.num_hidden_layers = 8;
+    v2_lite.first_k_dense_replace = 1;
+    v2_lite.moe_intermediate_size = 1408;
+    v2_lite.n_routed_experts = 64;
+    v2_lite.num_experts_per_tok = 6;
+    v2_lite.parameters_active = 872000000;
+    v2_lite.bytes_active = 872000000;
+    v2_lite.bytes_fp8 = 4600000000u;
+    v2_lite.bytes_bf16 = 420000000;
+    v2_lite.kv_bytes_per_token_bf16 = 8 * 576 * 2;
+    assert_int_equal(bench_main_type(&v2_lite), '8');
+    /* 872 M less the head's 209.7 M are multiplied per token of a prompt, the head
+     * once. */
+    assert_true(fabs(bench_prefill_flops(&v2_lite, 512) / 512 / 2 - 662.7e6) < 0.5e6);
+    assert_true(fabs(bench_prefill_flops(&v2_lite, 1) - 2 * 872e6) < 1);
+    /* One token reads what is active; many tokens read every expert once. */
+    assert_true(fabs(bench_pass_bytes(&v2_lite, 1) / 872e6 - 1) < 1e-9);
+    const double expert = 3.0 * 2048 * 1408 * (1 + 4.0 / 2048);
+    assert_true(
+            fabs(bench_pass_bytes(&v2_lite, 1e4) - (872e6 + 7 * 58 * expert)) < 1e3);
+    /* Eight sessions: 64 (1 - (58/64)^8) = 34.9 experts a layer, 2.66 times one
+     * session. */
+    const double bound = 8 * 872e6 / bench_pass_bytes(&v2_lite, 8);
+    assert_true(bound > 2.6 && bound < 2.7);
+    assert_true(bench_kv_bytes(&v2_lite, MOTE_KV_DEFAULT, 4096) == 4096u * 9216);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms),
             cmocka_unit_test(test_refusals), cmocka_unit_test(test_field_refusals),
             cmocka_unit_test(test_limits), cmocka_unit_test(test_json_in),
-            cmocka_unit_test(test_json_out)};
+            cmocka_unit_test(test_json_out), cmocka_unit_test(test_bench_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
