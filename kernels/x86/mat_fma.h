@@ -221,6 +221,11 @@ ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
     for (size_t s = 0; s < steps; s++) {
         V b[8][H];
         decode_step(b, nan, type, w + s * bytes);
+        /* Where converting takes longer than reading, the hardware's prefetcher falls
+         * behind; where it does not, it is best left alone. */
+        if (type > MOTE_K_BF16)
+            for (uint32_t line = 0; line < bytes; line += 64)
+                _mm_prefetch((const char *)w + s * bytes + 2048 + line, _MM_HINT_T0);
         for (size_t k = 0; k < 8; k++)
             for (uint32_t i = 0; i < nt; i++) {
                 const V v = v_broadcast(x[i] + (8 * s + k) * 4);

@@ -14,7 +14,7 @@
 #include <string.h>
 
 static const char *const type_names[] = {"F32", "BF16", "E4M3", "I8", "I4"};
-static const char *const form_names[] = {"EXACT", "BF16", "INT8"};
+static const char *const form_names[] = {"EXACT", "FINE", "BF16", "INT8"};
 
 static int takes(uint32_t type, uint32_t form)
 {
