@@ -3,14 +3,17 @@
  * mat_avx2.c and mat_avx512.c, which define VL (floats in a register), the types V and
  * VI and the operations v_..., vi_... on them.
  *
- * Activations. EXACT and BF16 are k_pad floats (BF16 rounded). INT8 is int8 values,
- * then for each 32 columns {scale, -8 sum, -128 sum, 0}.
+ * Activations. EXACT, FINE and BF16 are k_pad floats (BF16 rounded), times a power of
+ * two that brings the largest near 2^60, then the inverse of that power. INT8 is int8
+ * values, then for each 32 columns {scale, -8 sum, -128 sum, 0}.
  *
  * Weights become fp32 in the order [k][row 16], H registers per k, since a lane of a
  * group is a row: byte j of the lane is column j. e4m3 bits moved to the exponent of a
- * float are the value times 2^-120, so one multiplication decodes it, subnormals too
- * (NaN apart). Up to FUSED tokens convert in registers while one panel is read in
- * order; more convert a block of 128 columns once into L1.
+ * float are the value times 2^-120, subnormals too (NaN apart). They are multiplied as
+ * they are, 120 being made good by the power of two in x and by another in the scale:
+ * decoding is three operations for 8 or 16 values. Up to FUSED tokens convert in
+ * registers while one panel is read in order; more convert a block of 128 columns once
+ * into L1.
  *
  * Order of additions: columns of a unit (those that share a weight scale; 128 for F32
  * and BF16) in two halves, even and odd groups of 4 columns, each in rising k; then
@@ -26,10 +29,11 @@
 #include <math.h>
 
 #define ALWAYS static inline __attribute__((always_inline))
-#define H (MOTE_PANEL / VL)        /* registers per 16 rows */
-#define TILE (12 / H)              /* tokens per tile: 12 sums */
-#define FUSED (VL == 16 ? 4u : 2u) /* tokens up to which weights convert in registers  \
-                                    */
+#define H (MOTE_PANEL / VL) /* registers per 16 rows */
+#define TILE (12 / H)       /* tokens per tile: 12 sums */
+#define FUSED                                                                          \
+    (VL == 16 ? 4u : 2u) /* tokens up to which weights convert in registers            \
+                          */
 #define TILE_INT8 (VL == 16 ? 6u : 3u)
 
 static size_t round64(size_t n)
@@ -43,7 +47,7 @@ static size_t act_bytes(uint32_t form, uint32_t k)
     const size_t k_pad = mote_k_pad(k), groups = (k_pad + 31u) / MOTE_ACT_GROUP;
     if (form == MOTE_K_ACT_INT8)
         return (round64(k_pad) + round64(16 * groups)) | 64u;
-    return round64(4 * k_pad) | 64u;
+    return (round64(4 * k_pad) + 64u) | 64u;
 }
 
 typedef struct int8_group {
@@ -90,32 +94,61 @@ static void pack_int8(uint8_t *dst, const float *x, uint32_t k)
     }
 }
 
-static void pack_bf16(float *dst, const float *x, uint32_t k)
+static uint32_t bits_of(float v)
 {
+    uint32_t b;
+    memcpy(&b, &v, sizeof b);
+    return b;
+}
+
+static float float_of(uint32_t b)
+{
+    float v;
+    memcpy(&v, &b, sizeof v);
+    return v;
+}
+
+static float rounded_bf16(float v)
+{
+    const uint32_t b = bits_of(v), rounded = b + 0x7fffu + (b >> 16 & 1u);
+    const uint32_t quiet = b | 0x400000u;
+    return float_of(((b & 0x7fffffffu) > 0x7f800000u ? quiet : rounded) & 0xffff0000u);
+}
+
+static void pack_floats(float *dst, const float *x, uint32_t form, uint32_t k)
+{
+    const uint32_t k_pad = mote_k_pad(k);
+    uint32_t max = 0;
     for (uint32_t i = 0; i < k; i++) {
-        uint32_t b;
-        memcpy(&b, x + i, sizeof b);
-        const uint32_t rounded = b + 0x7fffu + (b >> 16 & 1u);
-        b = ((b & 0x7fffffffu) > 0x7f800000u ? b | 0x400000u : rounded) & 0xffff0000u;
-        memcpy(dst + i, &b, sizeof b);
+        const uint32_t b = bits_of(x[i]) & 0x7fffffffu;
+        max = b > max ? b : max;
     }
+    /* Exponent field of the power: 60 less the exponent of max; both it and its inverse
+     * must be normal numbers. Rows with infinity or NaN stay as they are. */
+    uint32_t field = 127u + 60u + 127u - (max >> 23);
+    field = field > 253u ? 253u : field;
+    field = max >= 0x7f800000u ? 127u : field;
+    const float power = float_of(field << 23), inverse = float_of((254u - field) << 23);
+    if (form == MOTE_K_ACT_BF16)
+        for (uint32_t i = 0; i < k; i++)
+            dst[i] = rounded_bf16(x[i]) * power;
+    else
+        for (uint32_t i = 0; i < k; i++)
+            dst[i] = x[i] * power;
+    memset(dst + k, 0, (k_pad - k) * sizeof *dst);
+    dst[round64(4 * (size_t)k_pad) / 4] = inverse;
 }
 
 static void act_pack(
         void *dst, uint32_t form, const float *x, size_t ldx, uint32_t k, uint32_t n)
 {
-    const size_t bytes = act_bytes(form, k), tail = mote_k_pad(k) - k;
+    const size_t bytes = act_bytes(form, k);
     for (uint32_t i = 0; i < n; i++, x += ldx) {
-        float *row = (float *)(void *)((char *)dst + i * bytes);
-        if (form == MOTE_K_ACT_INT8) {
+        char *row = (char *)dst + i * bytes;
+        if (form == MOTE_K_ACT_INT8)
             pack_int8((uint8_t *)row, x, k);
-            continue;
-        }
-        if (form == MOTE_K_ACT_BF16)
-            pack_bf16(row, x, k);
         else
-            memcpy(row, x, k * sizeof *row);
-        memset(row + k, 0, tail * sizeof *row);
+            pack_floats((float *)(void *)row, x, form, k);
     }
 }
 
@@ -143,8 +176,8 @@ ALWAYS VI top_byte(VI v, int j)
     return j == 3 ? v : vi_sll(v, 24 - 8 * j);
 }
 
-/* 8 columns: out[k][h]. nan[h] collects lanes (rows) that hold the NaN of e4m3, which
- * the multiplication below does not make a NaN. */
+/* 8 columns: out[k][h]. e4m3 is 2^-120 of its value, and nan[h] collects lanes (rows)
+ * that hold its NaN, whose float is not one. */
 ALWAYS void decode_step(V (*out)[H], VI *nan, uint32_t type, const uint8_t *w)
 {
     const VI magnitude = vi_set1(0x7f7f7f7f), bf16_mask = vi_set1((int32_t)0xffff0000);
@@ -167,7 +200,7 @@ ALWAYS void decode_step(V (*out)[H], VI *nan, uint32_t type, const uint8_t *w)
                 nan[h] = vi_or(nan[h], vi_equal8(vi_and(v, magnitude), magnitude));
                 for (int j = 0; j < 4; j++) {
                     const VI bits = vi_and(vi_sra(top_byte(v, j), 4), e4m3_mask);
-                    o[H * j] = v_mul(vi_float(bits), v_set1(0x1p120f));
+                    o[H * j] = vi_float(bits);
                 }
             } else if (type == MOTE_K_I8) {
                 const VI v = vi_load(w + 64 * g + 4 * VL * h);
@@ -191,7 +224,7 @@ ALWAYS V scale_of(uint32_t type, const float *scales, size_t unit, int h)
     if (type == MOTE_K_F32 || type == MOTE_K_BF16)
         return v_set1(1.0f);
     if (type == MOTE_K_E4M3)
-        return v_set1(scales[unit]);
+        return v_set1(scales[unit] * 0x1p60f);
     return v_load((const uint8_t *)(scales + unit * MOTE_PANEL + VL * h));
 }
 
@@ -540,19 +573,37 @@ static void int8_i4(const job *j, totals *total)
     all_int8(j, total, MOTE_K_I4);
 }
 
+/* Takes back the powers of two: of e4m3 (what the scale did not), and of the row. */
+static void unscale(const job *j, totals *total)
+{
+    const V e4m3 = v_set1(j->type == MOTE_K_E4M3 ? 0x1p60f : 1.0f);
+    for (uint32_t i = 0; i < j->n; i++) {
+        const V inverse = v_broadcast(j->x[i] + round64(4 * (size_t)j->k_pad));
+        for (uint32_t p = 0; p < j->n_panels; p++)
+            for (int h = 0; h < H; h++) {
+                float *y = total[i][p] + VL * h;
+                v_store(y, v_mul(v_mul(v_load((const uint8_t *)y), e4m3), inverse));
+            }
+    }
+}
+
 static void compute(const job *j, totals *total)
 {
     static void (*const few_tokens[MOTE_K_TYPES])(const job *, totals *) = {
             few_F32, few_BF16, few_E4M3, few_I8, few_I4};
     memset(total, 0, j->n * sizeof *total);
-    if (j->form == MOTE_K_ACT_INT8 && j->type == MOTE_K_I4)
-        int8_i4(j, total);
-    else if (j->form == MOTE_K_ACT_INT8)
-        int8_i8(j, total);
-    else if (j->n <= FUSED)
+    if (j->form == MOTE_K_ACT_INT8) {
+        if (j->type == MOTE_K_I4)
+            int8_i4(j, total);
+        else
+            int8_i8(j, total);
+        return;
+    }
+    if (j->n <= FUSED)
         few_tokens[j->type](j, total);
     else
         buffered(j, total);
+    unscale(j, total);
 }
 
 /* exp(x) for silu: 2^n * p(r), |r| <= ln 2 / 2, relative error below 2^-22. */
