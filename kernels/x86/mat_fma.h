@@ -171,51 +171,59 @@ ALWAYS uint32_t unit_columns(uint32_t type)
 }
 
 /* Byte j of each lane to the top of the lane. */
-ALWAYS VI top_byte(VI v, int j)
+ALWAYS VI top_byte(VI v, uint32_t j)
 {
-    return j == 3 ? v : vi_sll(v, 24 - 8 * j);
+    return j == 3 ? v : vi_sll(v, 24 - 8 * (int)j);
 }
 
-/* 8 columns: out[k][h]. e4m3 is 2^-120 of its value, and nan[h] collects lanes (rows)
- * that hold its NaN, whose float is not one. */
-ALWAYS void decode_step(V (*out)[H], VI *nan, uint32_t type, const uint8_t *w)
+/* A group of 4 columns as loaded, then column by column as fp32: so few registers are
+ * needed that AVX2 keeps all of them. e4m3 is 2^-120 of its value, and nan[h] collects
+ * lanes (rows) that hold its NaN, whose float is not one. */
+typedef struct raw_group {
+    const uint8_t *w;   /* F32 */
+    VI even[H], odd[H]; /* BF16: columns 0, 1 and 2, 3; others: even alone */
+} raw_group;
+
+ALWAYS raw_group load_group(VI *nan, uint32_t type, const uint8_t *step, uint32_t g)
 {
-    const VI magnitude = vi_set1(0x7f7f7f7f), bf16_mask = vi_set1((int32_t)0xffff0000);
-    const VI e4m3_mask = vi_set1((int32_t)0x87f00000);
-    for (int g = 0; g < 2; g++)
-        for (int h = 0; h < H; h++) {
-            V *o = &out[4 * g][h];
-            if (type == MOTE_K_F32) {
-                for (int j = 0; j < 4; j++)
-                    o[H * j] = v_load(w + 256 * g + 64 * j + 4 * VL * h);
-            } else if (type == MOTE_K_BF16) {
-                VI even, odd; /* columns 0, 1 and 2, 3 of each row */
-                split_bf16(&even, &odd, w + 128 * g + 8 * VL * h);
-                o[0] = vi_float(vi_sll(even, 16));
-                o[H] = vi_float(vi_and(even, bf16_mask));
-                o[2 * H] = vi_float(vi_sll(odd, 16));
-                o[3 * H] = vi_float(vi_and(odd, bf16_mask));
-            } else if (type == MOTE_K_E4M3) {
-                const VI v = vi_load(w + 64 * g + 4 * VL * h);
-                nan[h] = vi_or(nan[h], vi_equal8(vi_and(v, magnitude), magnitude));
-                for (int j = 0; j < 4; j++) {
-                    const VI bits = vi_and(vi_sra(top_byte(v, j), 4), e4m3_mask);
-                    o[H * j] = vi_float(bits);
-                }
-            } else if (type == MOTE_K_I8) {
-                const VI v = vi_load(w + 64 * g + 4 * VL * h);
-                for (int j = 0; j < 4; j++)
-                    o[H * j] = vi_convert(vi_sra(top_byte(v, j), 24));
-            } else {
-                /* nibble - 8 is the nibble with its top bit turned, as a signed number
-                 */
-                VI v = vi_xor(vi_load(w + 4 * VL * h), vi_set1((int32_t)0x88888888));
-                if (g == 0)
-                    v = vi_sll(v, 4);
-                for (int j = 0; j < 4; j++)
-                    o[H * j] = vi_convert(vi_sra(top_byte(v, j), 28));
-            }
+    raw_group r = {.w = step + 256 * g};
+    for (int h = 0; h < H; h++) {
+        if (type == MOTE_K_BF16) {
+            split_bf16(&r.even[h], &r.odd[h], step + 128 * g + 8 * VL * h);
+        } else if (type == MOTE_K_E4M3) {
+            const VI magnitude = vi_set1(0x7f7f7f7f);
+            r.even[h] = vi_load(step + 64 * g + 4 * VL * h);
+            nan[h] = vi_or(nan[h], vi_equal8(vi_and(r.even[h], magnitude), magnitude));
+        } else if (type == MOTE_K_I8) {
+            r.even[h] = vi_load(step + 64 * g + 4 * VL * h);
+        } else if (type == MOTE_K_I4) {
+            /* nibble - 8 is the nibble with its top bit turned, as a signed number */
+            const VI v =
+                    vi_xor(vi_load(step + 4 * VL * h), vi_set1((int32_t)0x88888888));
+            r.even[h] = g == 0 ? vi_sll(v, 4) : v;
         }
+    }
+    return r;
+}
+
+ALWAYS V column_of(const raw_group *r, uint32_t type, uint32_t j, int h)
+{
+    switch (type) {
+    case MOTE_K_F32:
+        return v_load(r->w + 64 * j + 4 * VL * h);
+    case MOTE_K_BF16: {
+        const VI pair = j < 2 ? r->even[h] : r->odd[h];
+        return vi_float(
+                j % 2 ? vi_and(pair, vi_set1((int32_t)0xffff0000)) : vi_sll(pair, 16));
+    }
+    case MOTE_K_E4M3:
+        return vi_float(vi_and(
+                vi_sra(top_byte(r->even[h], j), 4), vi_set1((int32_t)0x87f00000)));
+    case MOTE_K_I8:
+        return vi_convert(vi_sra(top_byte(r->even[h], j), 24));
+    default:
+        return vi_convert(vi_sra(top_byte(r->even[h], j), 28));
+    }
 }
 
 /* Weight scale of a unit for rows VL * h and up. */
@@ -252,19 +260,22 @@ ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
     for (int h = 0; h < H; h++)
         nan[h] = vi_set1(0);
     for (size_t s = 0; s < steps; s++) {
-        V b[8][H];
-        decode_step(b, nan, type, w + s * bytes);
         /* Where converting takes longer than reading, the hardware's prefetcher falls
          * behind; where it does not, it is best left alone. */
         if (type > MOTE_K_BF16)
             for (uint32_t line = 0; line < bytes; line += 64)
                 _mm_prefetch((const char *)w + s * bytes + 2048 + line, _MM_HINT_T0);
-        for (size_t k = 0; k < 8; k++)
-            for (uint32_t i = 0; i < nt; i++) {
-                const V v = v_broadcast(x[i] + (8 * s + k) * 4);
-                for (int h = 0; h < H; h++)
-                    sum[i][k / 4][h] = v_fma(b[k][h], v, sum[i][k / 4][h]);
-            }
+        for (uint32_t g = 0; g < 2; g++) {
+            const raw_group r = load_group(nan, type, w + s * bytes, g);
+            for (uint32_t k = 0; k < 4; k++)
+                for (int h = 0; h < H; h++) {
+                    const V b = column_of(&r, type, k, h);
+                    for (uint32_t i = 0; i < nt; i++)
+                        sum[i][g][h] =
+                                v_fma(b, v_broadcast(x[i] + 32 * s + 16 * g + 4 * k),
+                                        sum[i][g][h]);
+                }
+        }
     }
     for (uint32_t i = 0; i < nt; i++)
         for (int h = 0; h < H; h++) {
@@ -412,12 +423,13 @@ ALWAYS void decode_block(
     for (int h = 0; h < H; h++)
         nan[h] = vi_set1(0);
     for (size_t s = 0; s < n / 8; s++) {
-        V b[8][H];
-        decode_step(b, nan, type, w + s * step_bytes(type));
-        for (size_t k = 0; k < 8; k++)
-            for (int h = 0; h < H; h++)
-                v_store(out + (8 * s + k) * MOTE_PANEL + VL * h,
-                        rows_in_order(type, b[k][h]));
+        for (uint32_t g = 0; g < 2; g++) {
+            const raw_group r = load_group(nan, type, w + s * step_bytes(type), g);
+            for (uint32_t k = 0; k < 4; k++)
+                for (int h = 0; h < H; h++)
+                    v_store(out + (8 * s + 4 * g + k) * MOTE_PANEL + VL * h,
+                            rows_in_order(type, column_of(&r, type, k, h)));
+        }
     }
     if (type == MOTE_K_E4M3)
         for (int h = 0; h < H; h++) {
