@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mote pack, mote calibrate: from a checkpoint to one file. */
 #include "cli.h"
-#include <string.h>
+#include "mote/experimental.h"
 
 static int verify(const char *path)
 {
@@ -21,8 +21,8 @@ int cmd_pack(int argc, char **argv)
             .about = "Make one file of a checkpoint, in the layout that the kernels "
                      "use: "
                      "it is mapped and used in place."};
-    const char *model = NULL, *output = NULL, *operand = NULL;
-    uint32_t check = 0;
+    const char *model = NULL, *output = NULL, *operand = NULL, *preset = NULL;
+    uint32_t check = 0, layers = 0;
     mote_pack_options o = MOTE_PACK_OPTIONS_INIT;
     cli_add(&set, 'm', "model", CLI_TEXT, &model, "DIR", "checkpoint directory");
     cli_add(&set, 'o', "output", CLI_TEXT, &output, "FILE", "the pack to write");
@@ -34,6 +34,10 @@ int cmd_pack(int argc, char **argv)
             "compress losslessly, 1 to 22; 0: not");
     cli_add_field(&set, 0, "importance", MOTE_OPTIONS_PACK, &o, "importance", "FILE",
             "what mote calibrate wrote: rounds what matters more with more care");
+    cli_add(&set, 0, "preset", CLI_TEXT, &preset, "NAME",
+            "random weights of a known shape, to measure with; takes --type, no "
+            "other option");
+    cli_add(&set, 0, "layers", CLI_U32, &layers, "N", "cut the preset to N layers");
     cli_add(&set, 0, "verify", CLI_FLAG, &check, NULL,
             "check every checksum of a pack");
     cli_add(&set, 0, NULL, CLI_OPERAND, &operand, "FILE", "the pack to verify");
@@ -46,11 +50,18 @@ int cmd_pack(int argc, char **argv)
     }
     if (operand)
         return cli_usage(&set, "unexpected word '%s'", operand);
-    if (!model || !output)
+    if ((!model && !preset) || !output)
         return cli_usage(&set, "give a checkpoint with -m DIR and a pack with -o FILE");
+    if (preset && (model || o.expert_type || o.zstd_level || o.importance))
+        return cli_usage(
+                &set, "--preset: of the other options only --type belongs to it");
+    if (layers && !preset)
+        return cli_usage(&set, "--layers belongs to a --preset");
     o.progress = cli_progress;
     mote_error err;
-    const mote_status st = mote_pack_write(model, output, &o, &err);
+    const mote_status st = preset ? mote_x_pack_synthesize(preset, layers, o.type, 1,
+                                            output, cli_progress, NULL, &err)
+                                  : mote_pack_write(model, output, &o, &err);
     cli_progress_end();
     return st < 0 ? cli_fail_with(&err, "packing") : CLI_OK;
 }

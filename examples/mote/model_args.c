@@ -20,7 +20,8 @@ void cli_add_model(cli_set *set, cli_model_args *args)
     cli_add_field(set, 0, "memory", MOTE_OPTIONS_MODEL, o, "memory_bytes", "SIZE",
             "budget for a pack's weights, such as 8G: experts stream from disk beyond "
             "it");
-    cli_add_field(set, 0, "mmap", MOTE_OPTIONS_MODEL, o, "mapping", "auto|on|off",
+    cli_add_field(set, 0, "mmap", MOTE_OPTIONS_MODEL, o, "mapping",
+            "auto|on|off|direct",
             "map files, or read them: safe where a file may change");
     cli_add_field(set, 0, "isa", MOTE_OPTIONS_MODEL, o, "isa", "NAME",
             "highest kernel variant to use, such as avx2");
@@ -48,8 +49,8 @@ static const char *bundled(void)
     char folder[3072];
     if (cli_program_folder(cli_argv0, folder, sizeof(folder)))
         return NULL;
-    for (size_t p = 0; p < sizeof(places) / sizeof(places[0]); p++)
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        for (size_t p = 0; p < sizeof(places) / sizeof(places[0]); p++) {
             snprintf(path, sizeof(path), "%s/%s/%s", folder, places[p], names[i]);
             if (cli_path_kind(path))
                 return path;
