@@ -19,7 +19,7 @@ missing() {
     have python3 || return 0
     # Extras, where the system has packages for them.
     have apt-get || return 1
-    { have clang && have doxygen; } || return 0
+    { have clang && have doxygen && have pytest-3 && have mypy; } || return 0
     [ "$(uname -m)" != x86_64 ] || { have aarch64-linux-gnu-gcc && have qemu-aarch64; } ||
         return 0
     return 1
@@ -48,7 +48,7 @@ install_missing() {
         as_root apt-get update -qq || true
         apt_install $packages || return 1
         [ "$what" = test ] || return 0
-        apt_install clang doxygen || true
+        apt_install clang doxygen python3-pytest mypy || true
         [ "$(uname -m)" != x86_64 ] ||
             apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user || true
     elif have dnf; then

@@ -93,6 +93,17 @@ installed() {
     (cd / && "$bin" run -p 'Once upon a time' --temp 0 -n 8 -q)
 }
 
+# A wheel, unpacked where nothing of the tree is in reach, writes a story.
+wheel() {
+    rm -rf "$work/wheel"
+    mkdir -p "$work/wheel/site"
+    (cd bindings/python && python3 -B -c 'import build_backend, sys
+build_backend.build_wheel(sys.argv[1])' "$work/wheel") || return 1
+    python3 -m zipfile -e "$work"/wheel/mote-*.whl "$work/wheel/site" || return 1
+    (cd / && env -u MOTE_LIBRARY PYTHONPATH="$work/wheel/site" \
+        python3 -B -m mote 'Once upon a time' --temp 0 -n 20) | grep 'Lily'
+}
+
 say 'dependencies'
 check dependencies sh examples/dependencies.sh test || {
     echo "$passed passed, $failed failed, $skipped skipped"
@@ -105,6 +116,8 @@ if build gcc "$(command -v gcc || echo cc)"; then
     run_tests gcc
     say 'installing, and a program against the installed library'
     check installed installed
+    say 'a Python wheel'
+    check wheel wheel
 fi
 if command -v clang >/dev/null 2>&1; then
     build clang clang && run_tests clang

@@ -28,7 +28,7 @@ class Callback:
     def __init__(self, progress: Optional[Progress]) -> None:
         self.raised: Optional[BaseException] = None
         if progress is None:
-            self.function: Any = C.cast(None, n.ProgressFn)
+            self.function: Any = n.ProgressFn(0)
             return
         report = progress
 
