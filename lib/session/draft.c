@@ -8,25 +8,36 @@ enum {
             2,  /* plain passes timed before the first draft: what to compare with */
     STEADY = 4, /* samples until a timing is an average; before, it is the least */
     LASTING = 10,
+    FIRST_DRAFTS = 3, /* made in any case, to know something */
     FIRST_WAIT = 64,
     LAST_WAIT = 4096
 };
-static const double KEEP = 0.95;       /* of the moving averages */
-static const double PRIOR_WEIGHT = 2;  /* drafts that the first guess counts for */
-static const double PROBE_KEEP = 0.25; /* evidence left when it is time to try again */
+static const double START = 1.02, STAY = 0.999; /* of plain decoding's worth */
+static const double KEEP = 0.95;                /* of the moving averages */
+static const double FIRST_GUESS = 0.7; /* acceptance that the report observes */
+static const double DEEPER = 0.9;      /* guess at a depth, of that of the one before */
+static const double GUESS_WEIGHT = 2;  /* drafts that a guess counts for; it fades */
+static const double PROBE_KEEP = 0.1;  /* evidence left when it is time to try again */
 
 void mote__drafter_init(mote__drafter *d)
 {
     memset(d, 0, sizeof *d);
     d->wait = FIRST_WAIT;
+    d->first_left = FIRST_DRAFTS;
+    for (int i = 0; i < 4; i++)
+        d->guess[i] = GUESS_WEIGHT;
 }
 
-/* Share of drafts at depth i that are accepted: what the report and peers observe,
- * until there is evidence. */
-static double acceptance(const mote__drafter *d, uint32_t i)
+/* Shares of drafts that are accepted, by depth: evidence, and a guess where there is
+ * little. */
+static void acceptances(const mote__drafter *d, double out[4])
 {
-    double prior = i ? 0.5 : 0.7;
-    return (d->hit[i] + prior * PRIOR_WEIGHT) / (d->seen[i] + PRIOR_WEIGHT);
+    double guess = FIRST_GUESS;
+    for (int i = 0; i < 4; i++) {
+        double w = d->guess[i];
+        out[i] = (d->hit[i] + guess * w) / (d->seen[i] + w);
+        guess = DEEPER * out[i];
+    }
 }
 
 /* Time of a pass with n rows; unmeasured ones are taken as growing by a tenth per row,
@@ -49,9 +60,10 @@ static double draft_time(const mote__drafter *d, uint32_t k)
 
 static double worth(const mote__drafter *d, uint32_t k)
 {
-    double tokens = 1, p = 1;
+    double tokens = 1, p = 1, accept[4];
+    acceptances(d, accept);
     for (uint32_t i = 0; i < k; i++) {
-        p *= acceptance(d, i);
+        p *= accept[i];
         tokens += p;
     }
     return tokens / (pass_time(d, k + 1) + draft_time(d, k));
@@ -65,16 +77,24 @@ uint32_t mote__drafter_choose(mote__drafter *d, uint32_t max, int fixed)
         return 0;
     uint32_t best = 0;
     for (uint32_t k = 1; k <= max; k++) {
-        if (worth(d, k) > worth(d, best) * 1.02)
+        /* to begin takes a clear advantage, to go on takes no clear disadvantage: near
+         * the edge, evidence swings */
+        double edge = best ? 1.01 : d->drafting ? STAY : START;
+        if (worth(d, k) > worth(d, best) * edge)
             best = k;
         if (!d->pass[k].n)
             break; /* one step beyond what has been measured */
     }
+    d->drafting = best > 0;
     if (best > 0) {
         if (d->seen[0] > LASTING)
             d->wait = FIRST_WAIT; /* it has paid: look again soon when it stops */
         d->rounds = 0;
         return best;
+    }
+    if (d->first_left) {
+        d->first_left--;
+        return 1;
     }
     if (++d->rounds < d->wait)
         return 0;
@@ -108,6 +128,7 @@ void mote__drafter_learn(mote__drafter *d, uint32_t drafted, uint32_t accepted,
     for (uint32_t i = 0; i < drafted && i <= accepted; i++) {
         d->seen[i] = KEEP * d->seen[i] + 1;
         d->hit[i] = KEEP * d->hit[i] + (i < accepted);
+        d->guess[i] *= KEEP;
     }
 }
 

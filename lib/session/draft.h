@@ -19,8 +19,11 @@ typedef struct mote__timing {
 typedef struct mote__drafter {
     double seen[4], hit[4]; /* drafts at depth i whose predecessors were accepted, and
                                how many were accepted too; both fade */
+    double guess[4];        /* how many drafts the first guess still counts for */
     mote__timing pass[5];   /* of a pass with i + 1 rows */
     mote__timing draft[5];  /* of making i drafts */
+    uint32_t drafting;      /* the last round had drafts because they pay */
+    uint32_t first_left;    /* first drafts still to be made */
     uint32_t rounds;        /* without drafts, since the last probe */
     uint32_t wait;          /* rounds to wait before a probe: doubles each time */
 } mote__drafter;
