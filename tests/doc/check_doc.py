@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Pages tell no tales: every relative link leads somewhere, every function and constant of
-the library that a page names is declared, every file that it names in the tree exists.
+"""Pages tell no tales: the index names every page, every relative link leads somewhere,
+every function and constant of the library that a page names is declared, every file that
+it names in the tree exists.
 
 check_doc.py ROOT"""
 import pathlib
@@ -15,6 +16,10 @@ names = set(re.findall(r"\b(?:mote|MOTE)_\w+", headers))
 others = {"MOTE_MODEL", "MOTE_LIBRARY", "MOTE_DATADIR", "MOTE_SHARED", "MOTE_TEST_DATA",
           "mote_dep"}
 problems = []
+index = (root / "doc/index.md").read_text()
+for page in sorted((root / "doc").glob("*.md")):
+    if page.name != "index.md" and f"]({page.name})" not in index:
+        problems.append(f"doc/index.md: no link to {page.name}")
 for page in [root / "README.md", *sorted((root / "doc").glob("*.md"))]:
     text = page.read_text()
     where = page.relative_to(root)
