@@ -595,6 +595,127 @@ static void test_no_allocation(void **state)
         }
 }
 
+/* A host allocator that fails at one call: an error, nothing leaked, nothing changed.
+ */
+typedef struct host {
+    atomic_long left; /* calls until one fails; negative: none does */
+    atomic_llong live;
+} host;
+
+static void *host_alloc(void *user, size_t size, size_t align, int32_t tag)
+{
+    host *h = user;
+    assert_in_range(tag, 0, MOTE_MEM_TAGS - 1);
+    if (atomic_fetch_sub(&h->left, 1) == 0)
+        return NULL;
+    atomic_fetch_add(&h->live, (long long)size);
+    return aligned_alloc(align, (size + align - 1) / align * align);
+}
+
+static void host_free(void *user, void *ptr, size_t size, int32_t tag)
+{
+    host *h = user;
+    (void)tag;
+    if (ptr)
+        atomic_fetch_sub(&h->live, (long long)size);
+    free(ptr);
+}
+
+static void test_memory(void **state)
+{
+    static reply r, r2;
+    host h = {-1, 0};
+    int32_t ids[PROMPT_MAX];
+    mote_model_options mo = MOTE_MODEL_OPTIONS_INIT;
+    mote_model *m;
+    (void)state;
+    mo.n_threads = 1;
+    mo.alloc = host_alloc;
+    mo.free = host_free;
+    mo.alloc_user = &h;
+    MUST(mote_model_open(&m, data_path("../../models/tiny-v3"), &mo, err));
+    current = m;
+    const char *stops[1] = {"\x02"};
+    mote_schema *schema;
+    MUST(mote_schema_open(&schema, mote_model_tokenizer(m), NULL, 0, err));
+    mote_generate_options g = MOTE_GENERATE_OPTIONS_INIT;
+    g.stop = stops;
+    g.n_stop = 1;
+    g.schema = schema;
+    uint32_t n = prompt_ids(m, 0, ids), failures = 0;
+    /* 0: open, 1: fork, 2: generate, 3: a write into shared blocks, 4: load */
+    for (int what = 0; what < 5; what++)
+        for (long fail = 0;; fail++) {
+            mote_session *s = NULL, *f = NULL;
+            uint8_t data[1 << 17];
+            size_t size = 0;
+            if (what)
+                s = session_new(m, 256, MOTE_KV_FP8, 0, 0);
+            if (what)
+                generate_from(s, ids, n, 100, NULL, &r);
+            if (what) /* ends the generation, whose memory is then free */
+                MUST(mote_session_rewind(s, mote_session_position(s), err));
+            if (what == 3)
+                MUST(mote_session_fork(&f, s, err));
+            if (what == 4) {
+                MUST(mote_session_save(s, data, sizeof data, &size, err));
+                MUST(mote_session_rewind(s, n, err));
+            }
+            long long before = atomic_load(&h.live);
+            mote_status st;
+            mote_error e = {0};
+            atomic_store(&h.left, fail);
+            if (what == 0)
+                st = mote_session_open(&s, m, NULL, &e);
+            else if (what == 1)
+                st = mote_session_fork(&f, s, &e);
+            else if (what == 2)
+                st = mote_session_generate(s, &g, NULL, &e);
+            else if (what == 3)
+                st = (mote_session_rewind(s, 8, &e), mote_session_eval(s, ids, 4, &e));
+            else
+                st = mote_session_load(s, data, size, &e);
+            long untouched = atomic_exchange(&h.left, -1);
+            if (st < 0) {
+                assert_int_equal(st, MOTE_E_MEMORY);
+                assert_int_equal(e.status, st);
+                assert_true(what == 3 || atomic_load(&h.live) == before);
+                if (what == 0)
+                    assert_null(s);
+                else if (what == 1)
+                    assert_null(f);
+                else if (what == 3)
+                    assert_int_equal(mote_session_position(s), 8);
+                else if (what == 4)
+                    assert_int_equal(mote_session_position(s), n);
+                failures++;
+            }
+            if (what == 1 || what == 2) { /* the session is what it was */
+                g.schema = NULL;
+                g.max_tokens = 20;
+                MUST(mote_session_prompt(s, ids, n, err));
+                generate(s, &g, NULL, &r2);
+                assert_memory_equal(r2.ids, r.ids, 20 * sizeof *r.ids);
+                g.schema = schema;
+            } else if (s) {
+                if (what == 0)
+                    MUST(mote_session_eval(s, ids, n, err));
+                assert_as_fresh(s, what ? MOTE_KV_FP8 : 0);
+            }
+            mote_session_close(f);
+            mote_session_close(s);
+            if (st >= 0) {
+                assert_true(untouched >= 0);
+                break;
+            }
+        }
+    print_message("%u failing allocations\n", failures);
+    assert_true(failures > 20);
+    mote_schema_close(schema);
+    mote_model_close(m);
+    assert_true(atomic_load(&h.live) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -610,6 +731,7 @@ int main(void)
             cmocka_unit_test(test_cancel_prefill),
             cmocka_unit_test(test_plan),
             cmocka_unit_test(test_no_allocation),
+            cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
