@@ -18,6 +18,9 @@
  * while (mote_session_next(s, &piece, &err) == MOTE_OK)
  *     fwrite(piece.text, 1, piece.n_bytes, stdout);
  * @endcode
+ * Any other call that computes, changes, copies or saves the session ends the generation:
+ * tokens chosen and not delivered yet are forgotten, and the sampler stands where it stood
+ * before them.
  * @{
  */
 #ifndef MOTE_SESSION_H
@@ -120,7 +123,8 @@ MOTE_API mote_status mote_session_logits(mote_session *session, uint32_t positio
 MOTE_API mote_status mote_session_logprobs(mote_session *session, uint32_t position,
         float *logprobs, size_t capacity, mote_error *err);
 /** Logits of the MTP module at @p position, given the token at @p position + 1: its guess
- *  at the token at @p position + 2. MOTE_E_UNSUPPORTED without an MTP module. @since 0.1 */
+ *  at the token at @p position + 2. MOTE_E_UNSUPPORTED without an MTP module, or where
+ *  the draft option is off or ngram: its cache is not kept then. @since 0.1 */
 MOTE_API mote_status mote_session_mtp_logits(mote_session *session, uint32_t position,
         float *logits, size_t capacity, mote_error *err);
 /** Choose a token from the logits at the end of the sequence, without appending it.
@@ -129,7 +133,9 @@ MOTE_API mote_status mote_session_mtp_logits(mote_session *session, uint32_t pos
 MOTE_API mote_status mote_session_sample(mote_session *session,
         const mote_sampler_options *sampler, int32_t *token, mote_error *err);
 /** Make a running call stop with MOTE_E_CANCELLED within one token (or one prefill chunk).
- *  The only function that another thread may call. @since 0.1 */
+ *  Between two calls, it stops the next one that computes or delivers; mote_session_reset()
+ *  forgets it. Nothing is lost: a cancelled generation goes on when asked for its next
+ *  piece. The only function that another thread may call. @since 0.1 */
 MOTE_API void mote_session_cancel(mote_session *session);
 
 #define MOTE_CHANNEL_CONTENT 0u   /**< the answer */
@@ -149,7 +155,9 @@ typedef struct mote_generate_options {
     uint32_t max_tokens;          /**< 0: until the model or the context ends */
     uint32_t ignore_eos;          /**< 1: go on past the end-of-sentence token */
     uint32_t think_tokens_max;    /**< close the reasoning after so many; 0: no cap */
-    uint32_t starts_in_reasoning; /**< 1: the prompt has opened the reasoning already */
+    uint32_t starts_in_reasoning; /**< 1: the prompt has opened the reasoning already;
+                                       with a format, a prompt that ends with the opening
+                                       tag says so itself */
     uint32_t n_stop;              /**< length of stop */
     uint32_t show_special;        /**< 1: control tokens appear in the text */
     uint32_t seed_from_state;     /**< 1: go on with the sampler's state instead of
@@ -180,7 +188,8 @@ typedef struct mote_piece {
 /** Initialiser that sets struct_size. */
 #define MOTE_PIECE_INIT MOTE_STRUCT_INIT(mote_piece)
 
-/** Begin generating after the current sequence, which must not be empty.
+/** Begin generating after the current sequence, which must not be empty. In a full context
+ *  the only piece has no token and says MOTE_STOP_CONTEXT.
  *  @param options  NULL: defaults
  *  @param sampler  NULL: greedy @since 0.1 */
 MOTE_API mote_status mote_session_generate(mote_session *session,
@@ -224,8 +233,8 @@ MOTE_API mote_status mote_session_get_stats(
         const mote_session *session, mote_session_stats *stats, mote_error *err);
 
 /** Save tokens, cache and sampler state to memory. Call with NULL, 0 for the length: an
- *  upper bound is then reported. @param length receives the bytes written or needed.
- *  @since 0.1 */
+ *  upper bound is then reported. @param length receives the bytes written, or the bound
+ *  when they did not fit (MOTE_E_INVALID). @since 0.1 */
 MOTE_API mote_status mote_session_save(mote_session *session, void *buffer,
         size_t capacity, size_t *length, mote_error *err);
 /** Save to a file, atomically (a temporary file is renamed). @since 0.1 */
