@@ -4,9 +4,9 @@
  * @defgroup session Sessions: one conversation each
  *
  * A session holds one token sequence with its latent KV cache. It belongs to one thread
- * at a time (only mote_session_cancel() may be called from another); several sessions of
- * one model may run at once from different threads. Everything is sized when the session
- * is made: decoding allocates nothing.
+ * at a time (only mote_session_cancel() may be called from another); several sessions
+ * of one model may run at once from different threads. Everything is sized when the
+ * session is made: decoding allocates nothing.
  *
  * Generation is pulled:
  * @code
@@ -18,9 +18,9 @@
  * while (mote_session_next(s, &piece, &err) == MOTE_OK)
  *     fwrite(piece.text, 1, piece.n_bytes, stdout);
  * @endcode
- * Any other call that computes, changes, copies or saves the session ends the generation:
- * tokens chosen and not delivered yet are forgotten, and the sampler stands where it stood
- * before them.
+ * Any other call that computes, changes, copies or saves the session ends the
+ * generation: tokens chosen and not delivered yet are forgotten, and the sampler stands
+ * where it stood before them.
  * @{
  */
 #ifndef MOTE_SESSION_H
@@ -35,17 +35,20 @@ MOTE_BEGIN_DECLS
 /** A token sequence, its cache and its generator. */
 typedef struct mote_session mote_session;
 
-#define MOTE_KV_DEFAULT 0u /**< bf16 */
-#define MOTE_KV_F32 1u     /**< float32: the reference */
-#define MOTE_KV_BF16 2u    /**< bfloat16 */
-#define MOTE_KV_FP8 3u     /**< e4m3 with a scale per 128 values, rotary part bf16 */
+#define MOTE_KV_DEFAULT                                                                \
+    0u /**< float32 where the whole cache then takes at most 64 MB, else               \
+             bf16 */
+#define MOTE_KV_F32 1u  /**< float32: the reference */
+#define MOTE_KV_BF16 2u /**< bfloat16 */
+#define MOTE_KV_FP8 3u  /**< e4m3 with a scale per 128 values, rotary part bf16 */
 
 #define MOTE_PRECISION_DEFAULT 0u /**< fine */
 #define MOTE_PRECISION_EXACT 1u   /**< activations to fp32 grade: the reference */
-#define MOTE_PRECISION_BF16 2u    /**< prefill with activations rounded to bf16 (int8 for
-                                       integer weights): about twice as fast; decoding
-                                       stays fine */
-#define MOTE_PRECISION_FINE 3u    /**< activations to 2^-16, relative */
+#define MOTE_PRECISION_BF16                                                            \
+    2u                         /**< prefill with activations rounded to bf16 (int8 for \
+                                    integer weights): about twice as fast; decoding    \
+                                    stays fine */
+#define MOTE_PRECISION_FINE 3u /**< activations to 2^-16, relative */
 
 #define MOTE_DRAFT_AUTO 0u  /**< MTP where the model has it and it pays */
 #define MOTE_DRAFT_OFF 1u   /**< one token per pass */
@@ -102,13 +105,15 @@ MOTE_API uint32_t mote_session_position(const mote_session *session);
 MOTE_API uint32_t mote_session_context_tokens(const mote_session *session);
 /** Token at @p position, or -1. @since 0.1 */
 MOTE_API int32_t mote_session_token(const mote_session *session, uint32_t position);
-/** Forget everything from @p position on. MOTE_E_INVALID when it lies ahead. @since 0.1 */
+/** Forget everything from @p position on. MOTE_E_INVALID when it lies ahead. @since 0.1
+ */
 MOTE_API mote_status mote_session_rewind(
         mote_session *session, uint32_t position, mote_error *err);
 /** Forget everything, end any generation. @since 0.1 */
 MOTE_API void mote_session_reset(mote_session *session);
-/** Drop @p n_tokens at the front and go on. The latent cache has absolute positions in it:
- *  always MOTE_E_UNSUPPORTED, with the sentence that says to prompt again. @since 0.1 */
+/** Drop @p n_tokens at the front and go on. The latent cache has absolute positions in
+ * it: always MOTE_E_UNSUPPORTED, with the sentence that says to prompt again. @since
+ * 0.1 */
 MOTE_API mote_status mote_session_shift(
         mote_session *session, uint32_t n_tokens, mote_error *err);
 
@@ -122,9 +127,9 @@ MOTE_API mote_status mote_session_logits(mote_session *session, uint32_t positio
 /** The same as natural log-probabilities. @since 0.1 */
 MOTE_API mote_status mote_session_logprobs(mote_session *session, uint32_t position,
         float *logprobs, size_t capacity, mote_error *err);
-/** Logits of the MTP module at @p position, given the token at @p position + 1: its guess
- *  at the token at @p position + 2. MOTE_E_UNSUPPORTED without an MTP module, or where
- *  the draft option is off or ngram: its cache is not kept then. @since 0.1 */
+/** Logits of the MTP module at @p position, given the token at @p position + 1: its
+ * guess at the token at @p position + 2. MOTE_E_UNSUPPORTED without an MTP module, or
+ * where the draft option is off or ngram: its cache is not kept then. @since 0.1 */
 MOTE_API mote_status mote_session_mtp_logits(mote_session *session, uint32_t position,
         float *logits, size_t capacity, mote_error *err);
 /** Choose a token from the logits at the end of the sequence, without appending it.
@@ -132,10 +137,11 @@ MOTE_API mote_status mote_session_mtp_logits(mote_session *session, uint32_t pos
  *  @param sampler  NULL: greedy @since 0.1 */
 MOTE_API mote_status mote_session_sample(mote_session *session,
         const mote_sampler_options *sampler, int32_t *token, mote_error *err);
-/** Make a running call stop with MOTE_E_CANCELLED within one token (or one prefill chunk).
- *  Between two calls, it stops the next one that computes or delivers; mote_session_reset()
- *  forgets it. Nothing is lost: a cancelled generation goes on when asked for its next
- *  piece. The only function that another thread may call. @since 0.1 */
+/** Make a running call stop with MOTE_E_CANCELLED within one token (or one prefill
+ * chunk). Between two calls, it stops the next one that computes or delivers;
+ * mote_session_reset() forgets it. Nothing is lost: a cancelled generation goes on when
+ * asked for its next piece. The only function that another thread may call. @since 0.1
+ */
 MOTE_API void mote_session_cancel(mote_session *session);
 
 #define MOTE_CHANNEL_CONTENT 0u   /**< the answer */
@@ -156,15 +162,15 @@ typedef struct mote_generate_options {
     uint32_t ignore_eos;          /**< 1: go on past the end-of-sentence token */
     uint32_t think_tokens_max;    /**< close the reasoning after so many; 0: no cap */
     uint32_t starts_in_reasoning; /**< 1: the prompt has opened the reasoning already;
-                                       with a format, a prompt that ends with the opening
-                                       tag says so itself */
+                                       with a format, a prompt that ends with the
+                                     opening tag says so itself */
     uint32_t n_stop;              /**< length of stop */
     uint32_t show_special;        /**< 1: control tokens appear in the text */
     uint32_t seed_from_state;     /**< 1: go on with the sampler's state instead of
                                        seeding anew */
     const char *const *stop;      /**< UTF-8 strings that end the text; borrowed for the
                                        call */
-    const mote_schema *schema;    /**< constraint; NULL: none. Must outlive generation */
+    const mote_schema *schema; /**< constraint; NULL: none. Must outlive generation */
     const mote_chat_format *format; /**< how to read reasoning and tool calls; NULL: all
                                        text is content */
 } mote_generate_options;
@@ -174,22 +180,22 @@ typedef struct mote_generate_options {
 /** What mote_session_next() delivers. Pointers are borrowed until the next call on the
  *  session. */
 typedef struct mote_piece {
-    uint32_t struct_size;   /**< set by ::MOTE_PIECE_INIT */
-    uint32_t channel;       /**< MOTE_CHANNEL_... */
-    uint32_t n_bytes;       /**< length of text; may be 0 */
-    uint32_t n_tokens;      /**< tokens that this piece consumed */
-    uint32_t stop;          /**< MOTE_STOP_...: not 0 in the last piece */
-    uint32_t tool_index;    /**< number of the tool call, from 0 */
-    const char *text;       /**< whole UTF-8 characters, not NUL-terminated */
-    const char *tool_name;  /**< NUL-terminated when channel is TOOL, else NULL */
-    const int32_t *tokens;  /**< ids, n_tokens of them */
-    const float *logprobs;  /**< natural log-probability of each under the model */
+    uint32_t struct_size;  /**< set by ::MOTE_PIECE_INIT */
+    uint32_t channel;      /**< MOTE_CHANNEL_... */
+    uint32_t n_bytes;      /**< length of text; may be 0 */
+    uint32_t n_tokens;     /**< tokens that this piece consumed */
+    uint32_t stop;         /**< MOTE_STOP_...: not 0 in the last piece */
+    uint32_t tool_index;   /**< number of the tool call, from 0 */
+    const char *text;      /**< whole UTF-8 characters, not NUL-terminated */
+    const char *tool_name; /**< NUL-terminated when channel is TOOL, else NULL */
+    const int32_t *tokens; /**< ids, n_tokens of them */
+    const float *logprobs; /**< natural log-probability of each under the model */
 } mote_piece;
 /** Initialiser that sets struct_size. */
 #define MOTE_PIECE_INIT MOTE_STRUCT_INIT(mote_piece)
 
-/** Begin generating after the current sequence, which must not be empty. In a full context
- *  the only piece has no token and says MOTE_STOP_CONTEXT.
+/** Begin generating after the current sequence, which must not be empty. In a full
+ * context the only piece has no token and says MOTE_STOP_CONTEXT.
  *  @param options  NULL: defaults
  *  @param sampler  NULL: greedy @since 0.1 */
 MOTE_API mote_status mote_session_generate(mote_session *session,
@@ -200,12 +206,13 @@ MOTE_API mote_status mote_session_generate(mote_session *session,
  *  @return MOTE_OK, MOTE_DONE, or an error such as MOTE_E_CANCELLED. @since 0.1 */
 MOTE_API mote_status mote_session_next(
         mote_session *session, mote_piece *piece, mote_error *err);
-/** Advance several sessions of one model in one pass over the weights. Each gets exactly
- *  what mote_session_next() would have given it (drafting aside). All must have the same
- *  precision and KV type.
+/** Advance several sessions of one model in one pass over the weights. Each gets
+ * exactly what mote_session_next() would have given it (drafting aside). All must have
+ * the same precision and KV type.
  *  @param pieces    one per session, struct_size set
  *  @param statuses  receives one status per session
- *  @return MOTE_OK when at least one went on; MOTE_DONE when all had ended. @since 0.1 */
+ *  @return MOTE_OK when at least one went on; MOTE_DONE when all had ended. @since 0.1
+ */
 MOTE_API mote_status mote_session_next_batch(mote_session *const *sessions,
         uint32_t n_sessions, mote_piece *pieces, mote_status *statuses,
         mote_error *err);

@@ -24,6 +24,9 @@ static uint32_t at_least(uint32_t value, uint32_t fallback)
     return value ? value : fallback;
 }
 
+/* A cache of up to this many bytes in float32 is kept so by default. */
+static const uint64_t KV_EXACT_MAX = 64u << 20;
+
 /* Put what the zeros mean in their place. */
 static mote_status resolve(
         mote_session_options *o, const mote_model *m, mote_error *err)
@@ -41,7 +44,12 @@ static mote_status resolve(
         o->prefill_tokens = o->context_tokens;
     if (o->prefill_tokens < MOTE__DRAFT_MAX + 1)
         o->prefill_tokens = MOTE__DRAFT_MAX + 1; /* rows of a verifying pass */
-    o->kv_type = at_least(o->kv_type, MOTE_KV_BF16);
+    if (o->kv_type == MOTE_KV_DEFAULT) {
+        /* exact where that costs next to nothing */
+        uint64_t exact = o->context_tokens *
+                         mote__kv_token_bytes(c, m->net.n_layers, MOTE_K_KV_F32);
+        o->kv_type = exact <= KV_EXACT_MAX ? MOTE_KV_F32 : MOTE_KV_BF16;
+    }
     o->precision = at_least(o->precision, MOTE_PRECISION_FINE);
     o->keep_tokens = at_least(o->keep_tokens, o->prefill_tokens);
     if (o->keep_tokens > o->context_tokens)
