@@ -129,6 +129,13 @@ typedef struct mote_kernels {
             const float *q_pe, size_t ldq_pe, const void *const *blocks, uint32_t kv,
             uint32_t n_tokens, uint32_t n_heads, uint32_t kv_lora_rank, uint32_t rope,
             float scale, void *scratch);
+    /* The same where bf16 activations are good enough (prefill in the BF16 form): q, the
+     * weights p and the cached values may be rounded to bf16 before multiplying. An ISA
+     * without bf16 products has attend here. Same scratch. */
+    void (*attend_bf16)(float *out, size_t ldo, const float *q, size_t ldq,
+            const float *q_pe, size_t ldq_pe, const void *const *blocks, uint32_t kv,
+            uint32_t n_tokens, uint32_t n_heads, uint32_t kv_lora_rank, uint32_t rope,
+            float scale, void *scratch);
 } mote_kernels;
 
 /* Fill the table for `flags` (MOTE_CPU_... bits): pure, no global state. */

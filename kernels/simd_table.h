@@ -18,5 +18,6 @@ static void simd_table(mote_kernels *table)
     table->kv_load = latent_load;
     table->attend_scratch = attend_scratch;
     table->attend = attend;
+    table->attend_bf16 = attend;
 }
 #endif

@@ -109,4 +109,5 @@ void mote__kops_init_scalar(mote_kernels *table)
     table->kv_load = mote__kv_load_scalar;
     table->attend_scratch = mote__attend_scratch_scalar;
     table->attend = mote__attend_scalar;
+    table->attend_bf16 = mote__attend_scalar;
 }

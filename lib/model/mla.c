@@ -93,12 +93,14 @@ static void attend_tile(mla_job *j, uint32_t h0, uint32_t nh, uint32_t row0, uin
         k->act_pack(act, form, q + h * dq, ldq, nope, n);
         k->matmul(q_c + h * r, ldc, &uk, 0, mote_k_panels(r), act, form, NULL, n);
     }
+    /* Rounded activations need no better attention (a cache of floats asks for it). */
+    const int bf16 = j->p->form == MOTE_K_ACT_BF16 && j->p->kv_type != MOTE_K_KV_F32;
     for (uint32_t i = 0; i < n; i++) {
         const mote__row *row = &j->p->rows[row0 + i];
         uint8_t *s = act; /* not in use now */
-        k->attend(lat + i * ldc, r, q_c + i * ldc, r, q + i * ldq + nope, dq,
-                (const void *const *)row->kv[j->layer], j->p->kv_type,
-                row->position + 1, nh, r, rope, net->softmax_scale, s);
+        (bf16 ? k->attend_bf16 : k->attend)(lat + i * ldc, r, q_c + i * ldc, r,
+                q + i * ldq + nope, dq, (const void *const *)row->kv[j->layer],
+                j->p->kv_type, row->position + 1, nh, r, rope, net->softmax_scale, s);
     }
     for (uint32_t h = 0; h < nh; h++) {
         mote_k_matrix uv = mote__stack_at(&j->y->uv, h0 + h);

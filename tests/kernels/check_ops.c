@@ -400,28 +400,47 @@ static void cache_free(cache *x)
         free(x->blocks[b]);
 }
 
-/* Attention of one head in float64 over the values that the cache holds. `bound`: how
- * far fp32 may be off: an error of the scores' sums (relative to their absolute terms)
- * scales every weight, then the weighted sum adds its own. */
+static void round_bf16(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = mote_k_bf16_to_f32(mote_k_f32_to_bf16(x[i]));
+}
+
+/* Attention of one head in float64 over the values that the cache holds; with `bf16`
+ * all inputs are rounded first, as attend_bf16 may. `bound`: how far fp32 may be off:
+ * an error of the scores' sums (relative to their absolute terms) scales every weight,
+ * then the weighted sum adds its own; weights in bf16 are off by 2^-9 each, above and
+ * below. */
 static void attend_double(double *out, double *bound, const mote_kernels *k,
-        const cache *x, const float *q, const float *q_pe, float scale)
+        const cache *x, const float *q, const float *q_pe, float scale, int bf16)
 {
     const shape s = x->s;
     double *score = calloc(x->n + 1, sizeof *score), top = -INFINITY, total = 0,
            worst = 0;
     float *c = aligned(s.c * sizeof(float)), *pe = aligned(s.pe * sizeof(float));
+    float *rq = aligned(s.c * sizeof(float)), *rq_pe = aligned(s.pe * sizeof(float));
     if (!score)
         exit(2);
+    memcpy(rq, q, s.c * sizeof *q);
+    memcpy(rq_pe, q_pe, s.pe * sizeof *q);
+    if (bf16) {
+        round_bf16(rq, s.c);
+        round_bf16(rq_pe, s.pe);
+    }
     for (uint32_t t = 0; t < x->n; t++) {
         k->kv_load(c, pe, x->blocks[t / 64], x->kv, t % 64, s.c, s.pe);
+        if (bf16) {
+            round_bf16(c, s.c);
+            round_bf16(pe, s.pe);
+        }
         double sum = 0, size = 0;
         for (uint32_t i = 0; i < s.c; i++) {
-            sum += (double)q[i] * c[i];
-            size += fabs((double)q[i] * c[i]);
+            sum += (double)rq[i] * c[i];
+            size += fabs((double)rq[i] * c[i]);
         }
         for (uint32_t i = 0; i < s.pe; i++) {
-            sum += (double)q_pe[i] * pe[i];
-            size += fabs((double)q_pe[i] * pe[i]);
+            sum += (double)rq_pe[i] * pe[i];
+            size += fabs((double)rq_pe[i] * pe[i]);
         }
         score[t] = sum * scale;
         top = score[t] > top ? score[t] : top;
@@ -433,24 +452,32 @@ static void attend_double(double *out, double *bound, const mote_kernels *k,
         const double p = exp(score[t] - top);
         total += p;
         k->kv_load(c, pe, x->blocks[t / 64], x->kv, t % 64, s.c, s.pe);
+        if (bf16)
+            round_bf16(c, s.c);
         for (uint32_t i = 0; i < s.c; i++) {
             out[i] += p * c[i];
             bound[i] += p * fabs((double)c[i]);
         }
     }
     const double e =
-            2 * worst * sum_error(s.c + s.pe) +     /* scores, and the top's */
-            ((double)x->n / 4 + 64 + 16) * 0x1p-24; /* weights and their sums */
+            2 * worst * sum_error(s.c + s.pe) +      /* scores, and the top's */
+            ((double)x->n / 4 + 64 + 16) * 0x1p-24 + /* weights and their sums */
+            (bf16 ? 0x1p-9 : 0);
     for (uint32_t i = 0; i < s.c; i++) {
         out[i] /= total;
         bound[i] = bound[i] / total * (2 * e) + 1e-37;
     }
-    free(score), free(c), free(pe);
+    free(score), free(c), free(pe), free(rq), free(rq_pe);
 }
 
-static void check_attend_once(
-        const mote_kernels *k, const mote_kernels *scalar, const cache *x, float scale)
+typedef void (*attend_function)(float *, size_t, const float *, size_t, const float *,
+        size_t, const void *const *, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,
+        float, void *);
+
+static void check_attend_with(const mote_kernels *k, const mote_kernels *scalar,
+        const cache *x, float scale, int bf16)
 {
+    const attend_function run = bf16 ? k->attend_bf16 : k->attend;
     const shape s = x->s;
     const size_t ldq = s.c + 3, ldp = s.pe + 1, ldo = s.c + 2;
     buffer q = buffer_of(s.heads * ldq, 1), p = buffer_of(s.heads * ldp, 1);
@@ -463,11 +490,12 @@ static void check_attend_once(
         fill(p.at + h * ldp, s.pe);
     }
     void *scratch = aligned(k->attend_scratch(s.heads, s.c, s.pe));
-    k->attend(o.at, ldo, q.at, ldq, p.at, ldp, (const void *const *)x->blocks, x->kv,
-            x->n, s.heads, s.c, s.pe, scale, scratch);
+    run(o.at, ldo, q.at, ldq, p.at, ldp, (const void *const *)x->blocks, x->kv, x->n,
+            s.heads, s.c, s.pe, scale, scratch);
     free(scratch);
     for (uint32_t h = 0; h < s.heads; h++) {
-        attend_double(want, bound, scalar, x, q.at + h * ldq, p.at + h * ldp, scale);
+        attend_double(
+                want, bound, scalar, x, q.at + h * ldq, p.at + h * ldp, scale, bf16);
         for (uint32_t i = 0; i < s.c; i++)
             CHECK(fabs(o.at[h * ldo + i] - want[i]) <= bound[i],
                     "kv %u, c %u, pe %u, n %u, head %u: [%u] %g, expected %g +- %g",
@@ -480,7 +508,7 @@ static void check_attend_once(
     for (uint32_t h = 0, n = 1; h < s.heads; h += n, n = n % 3 + 1) {
         n = h + n > s.heads ? s.heads - h : n;
         scratch = aligned(k->attend_scratch(n, s.c, s.pe));
-        k->attend(one.at + h * ldo, ldo, q.at + h * ldq, ldq, p.at + h * ldp, ldp,
+        run(one.at + h * ldo, ldo, q.at + h * ldq, ldq, p.at + h * ldp, ldp,
                 (const void *const *)x->blocks, x->kv, x->n, n, s.c, s.pe, scale,
                 scratch);
         free(scratch);
@@ -491,6 +519,39 @@ static void check_attend_once(
     }
     free(q.base), free(p.base), free(o.base), free(one.base);
     free(want), free(bound);
+}
+
+static void check_attend_once(
+        const mote_kernels *k, const mote_kernels *scalar, const cache *x, float scale)
+{
+    check_attend_with(k, scalar, x, scale, 0);
+    if (k->attend_bf16 != k->attend)
+        check_attend_with(k, scalar, x, scale, 1);
+}
+
+/* No token: zeros. A NaN in one query reaches the output of that head alone. */
+static void check_attend_limits(
+        const mote_kernels *k, const mote_kernels *scalar, attend_function run)
+{
+    const shape small = {64, 16, 3};
+    cache x = cache_of(scalar, MOTE_K_KV_BF16, small, 70, 1);
+    float q[3 * 64], p[3 * 16], o[3 * 64];
+    fill(q, 3 * 64);
+    fill(p, 3 * 16);
+    void *scratch = aligned(k->attend_scratch(3, 64, 16));
+    memset(o, 0xff, sizeof o);
+    run(o, 64, q, 64, p, 16, (const void *const *)x.blocks, x.kv, 0, 3, 64, 16, 1,
+            scratch);
+    for (int i = 0; i < 3 * 64; i++)
+        CHECK(o[i] == 0, "no tokens: out[%d] = %g", i, (double)o[i]);
+    q[64 + 5] = NAN;
+    run(o, 64, q, 64, p, 16, (const void *const *)x.blocks, x.kv, 70, 3, 64, 16, 1,
+            scratch);
+    for (int i = 0; i < 64; i++)
+        CHECK(o[i] == o[i] && o[64 + i] != o[64 + i] && o[128 + i] == o[128 + i],
+                "NaN in the query of head 1: [%d]", i);
+    free(scratch);
+    cache_free(&x);
 }
 
 static void check_attend(const mote_kernels *k, const mote_kernels *scalar)
@@ -512,32 +573,15 @@ static void check_attend(const mote_kernels *k, const mote_kernels *scalar)
         check_attend_once(k, scalar, &x, 3.0f);
         cache_free(&x);
     }
-    /* No token: zeros. A NaN in the cache reaches the output; one beside it does not.
-     */
-    cache x = cache_of(scalar, MOTE_K_KV_BF16, small, 70, 1);
-    float q[3 * 64], p[3 * 16], o[3 * 64];
-    fill(q, 3 * 64);
-    fill(p, 3 * 16);
-    void *scratch = aligned(k->attend_scratch(3, 64, 16));
-    memset(o, 0xff, sizeof o);
-    k->attend(o, 64, q, 64, p, 16, (const void *const *)x.blocks, x.kv, 0, 3, 64, 16, 1,
-            scratch);
-    for (int i = 0; i < 3 * 64; i++)
-        CHECK(o[i] == 0, "no tokens: out[%d] = %g", i, (double)o[i]);
-    q[64 + 5] = NAN;
-    k->attend(o, 64, q, 64, p, 16, (const void *const *)x.blocks, x.kv, 70, 3, 64, 16,
-            1, scratch);
-    for (int i = 0; i < 64; i++)
-        CHECK(o[i] == o[i] && o[64 + i] != o[64 + i] && o[128 + i] == o[128 + i],
-                "NaN in the query of head 1: [%d]", i);
-    free(scratch);
-    cache_free(&x);
+    check_attend_limits(k, scalar, k->attend);
+    check_attend_limits(k, scalar, k->attend_bf16);
 }
 
+/* Of this thread alone, so that a busy machine disturbs less. */
 static double seconds(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -595,6 +639,12 @@ static void bench(const mote_kernels *k)
                     k->attend(w, 512, w + 65536, 512, w + 131072, 64,
                             (const void *const *)c.blocks, kv, 4096, s.heads, 512, 64,
                             0.07f, scratch));
+            snprintf(label, sizeof label, "attend_bf16 %s %ux4096", kvs[kv], s.heads);
+            if (k->attend_bf16 != k->attend)
+                BENCH(label, "GFLOP/s", 4096.0 * s.heads * (576 + 512) * 2,
+                        k->attend_bf16(w, 512, w + 65536, 512, w + 131072, 64,
+                                (const void *const *)c.blocks, kv, 4096, s.heads, 512,
+                                64, 0.07f, scratch));
             free(scratch);
             cache_free(&c);
         }
