@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "file/pack_file.h"
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/status.h"
 
@@ -11,28 +12,6 @@
 enum { VERSION = 1, ENTRIES_AT = 40, ENTRY = 32, HASH_AT = MOTE__PACK_HEADER - 8 };
 static const char magic[8] = {'M', 'O', 'T', 'E', 'P', 'A', 'C', 'K'};
 static const uint64_t SMALL_MAX = (uint64_t)512 << 20;
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static void put64(uint8_t *p, uint64_t v)
-{
-    put32(p, (uint32_t)v);
-    put32(p + 4, (uint32_t)(v >> 32));
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    return get32(p) | (uint64_t)get32(p + 4) << 32;
-}
 
 int mote__pack_is(const mote__file *f)
 {
@@ -70,20 +49,21 @@ static mote_status check(mote__pack_file *p, const uint8_t *h, mote_error *err)
 {
     if (memcmp(h, magic, sizeof magic) != 0)
         return mote__fail(err, MOTE_E_FORMAT, "this is not a mote pack");
-    if (get32(h + 8) > VERSION)
+    if (mote__get32(h + 8) > VERSION)
         return mote__fail(err, MOTE_E_MISMATCH,
                 "pack version: expected at most %d, found %u; a newer library reads it",
-                VERSION, get32(h + 8));
-    if (get64(h + HASH_AT) != mote__hash_of(h, HASH_AT))
+                VERSION, mote__get32(h + 8));
+    if (mote__get64(h + HASH_AT) != mote__hash_of(h, HASH_AT))
         return mote__fail(
                 err, MOTE_E_FORMAT, "the pack's header does not match its checksum");
-    if (get64(h + 16) != p->file.size)
+    if (mote__get64(h + 16) != p->file.size)
         return mote__fail(err, MOTE_E_FORMAT,
                 "the pack should have %llu bytes, the file has %llu",
-                (unsigned long long)get64(h + 16), (unsigned long long)p->file.size);
-    p->flags = get32(h + 24);
-    p->n_sections = get32(h + 28);
-    if (get32(h + 8) == 0 || get32(h + 12) != MOTE__PACK_HEADER ||
+                (unsigned long long)mote__get64(h + 16),
+                (unsigned long long)p->file.size);
+    p->flags = mote__get32(h + 24);
+    p->n_sections = mote__get32(h + 28);
+    if (mote__get32(h + 8) == 0 || mote__get32(h + 12) != MOTE__PACK_HEADER ||
             p->n_sections > MOTE__PACK_SECTIONS_MAX ||
             p->flags & ~MOTE__PACK_COMPRESSED || !is_zero(h + 32, ENTRIES_AT - 32))
         return mote__fail(
@@ -92,8 +72,8 @@ static mote_status check(mote__pack_file *p, const uint8_t *h, mote_error *err)
     for (uint32_t i = 0; i < p->n_sections; i++) {
         const uint8_t *e = h + ENTRIES_AT + (size_t)i * ENTRY;
         mote__pack_section *s = &p->sections[i];
-        *s = (mote__pack_section){
-                get32(e), get32(e + 4), get64(e + 8), get64(e + 16), get64(e + 24)};
+        *s = (mote__pack_section){mote__get32(e), mote__get32(e + 4),
+                mote__get64(e + 8), mote__get64(e + 16), mote__get64(e + 24)};
         if (s->flags || (s->kind == MOTE__PACK_WEIGHTS && s->hash))
             return mote__fail(err, MOTE_E_FORMAT,
                     "section %u of the pack has impossible values", i);
@@ -287,21 +267,21 @@ mote_status mote__pack_writer_finish(mote__pack_writer *w, mote_error *err)
     end_section(w);
     uint8_t h[MOTE__PACK_HEADER] = {0};
     memcpy(h, magic, sizeof magic);
-    put32(h + 8, VERSION);
-    put32(h + 12, MOTE__PACK_HEADER);
-    put64(h + 16, w->at);
-    put32(h + 24, w->flags);
-    put32(h + 28, w->n_sections);
+    mote__put32(h + 8, VERSION);
+    mote__put32(h + 12, MOTE__PACK_HEADER);
+    mote__put64(h + 16, w->at);
+    mote__put32(h + 24, w->flags);
+    mote__put32(h + 28, w->n_sections);
     for (uint32_t i = 0; i < w->n_sections; i++) {
         uint8_t *e = h + ENTRIES_AT + (size_t)i * ENTRY;
         const mote__pack_section *s = &w->sections[i];
-        put32(e, s->kind);
-        put32(e + 4, s->flags);
-        put64(e + 8, s->offset);
-        put64(e + 16, s->n_bytes);
-        put64(e + 24, s->hash);
+        mote__put32(e, s->kind);
+        mote__put32(e + 4, s->flags);
+        mote__put64(e + 8, s->offset);
+        mote__put64(e + 16, s->n_bytes);
+        mote__put64(e + 24, s->hash);
     }
-    put64(h + HASH_AT, mote__hash_of(h, HASH_AT));
+    mote__put64(h + HASH_AT, mote__hash_of(h, HASH_AT));
     int bad = fseek(w->file, 0, SEEK_SET) != 0 ||
               fwrite(h, 1, sizeof h, w->file) != sizeof h;
     bad |= mote__file_flush(w->file) < 0;

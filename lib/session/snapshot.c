@@ -16,6 +16,7 @@
  *      token f32[hidden_size], then per layer and block the live rows of each array:
  *      of the MTP module's layer only the positions said above
  * All numbers are little-endian. */
+#include "base/bytes.h"
 #include "base/status.h"
 #include "file/os_file.h"
 #include "session/session.h"
@@ -27,28 +28,6 @@
 
 enum { HEADER = 80, VERSION = 1, CHUNK = 1 << 17, LEVEL = 1 };
 static const char magic[8] = {'M', 'O', 'T', 'E', 'S', 'N', 'A', 'P'};
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static void put64(uint8_t *p, uint64_t v)
-{
-    put32(p, (uint32_t)v);
-    put32(p + 4, (uint32_t)(v >> 32));
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    return get32(p) | (uint64_t)get32(p + 4) << 32;
-}
 
 static uint64_t fnv(const uint8_t *p, size_t n)
 {
@@ -136,19 +115,19 @@ static void header(const mote_session *s, uint8_t h[HEADER], uint32_t mtp_eval)
     mote__sampler_state state;
     mote__sampler_state_get(s->sampler, &state);
     memcpy(h, magic, 8);
-    put32(h + 8, VERSION);
-    put32(h + 12, s->kv.type);
-    put32(h + 16, s->kv.n_layers);
-    put32(h + 20, c->kv_lora_rank);
-    put32(h + 24, c->qk_rope_head_dim);
-    put32(h + 28, c->hidden_size);
-    put32(h + 32, s->n_tokens);
-    put32(h + 36, mtp_eval);
-    put64(h + 40, s->model->fingerprint);
-    put64(h + 48, state.seed);
-    put64(h + 56, state.index);
-    put64(h + 64, payload_bytes(s, s->n_tokens, mtp_eval));
-    put64(h + 72, fnv(h, 72));
+    mote__put32(h + 8, VERSION);
+    mote__put32(h + 12, s->kv.type);
+    mote__put32(h + 16, s->kv.n_layers);
+    mote__put32(h + 20, c->kv_lora_rank);
+    mote__put32(h + 24, c->qk_rope_head_dim);
+    mote__put32(h + 28, c->hidden_size);
+    mote__put32(h + 32, s->n_tokens);
+    mote__put32(h + 36, mtp_eval);
+    mote__put64(h + 40, s->model->fingerprint);
+    mote__put64(h + 48, state.seed);
+    mote__put64(h + 56, state.index);
+    mote__put64(h + 64, payload_bytes(s, s->n_tokens, mtp_eval));
+    mote__put64(h + 72, fnv(h, 72));
 }
 
 /* Where compressed bytes go. */
@@ -330,28 +309,30 @@ static mote_status check_header(
     const mote__config *c = &s->model->net.config;
     if (size < HEADER || memcmp(h, magic, 8) != 0)
         return mote__fail(err, MOTE_E_FORMAT, "this is not a session snapshot");
-    if (get64(h + 72) != fnv(h, 72))
+    if (mote__get64(h + 72) != fnv(h, 72))
         return damaged(err, "its header does not match its checksum");
-    if (get32(h + 8) != VERSION)
+    if (mote__get32(h + 8) != VERSION)
         return mote__fail(err, MOTE_E_MISMATCH,
-                "snapshot version: expected %d, found %u", VERSION, get32(h + 8));
-    if (get64(h + 40) != s->model->fingerprint || get32(h + 16) != s->kv.n_layers ||
-            get32(h + 20) != c->kv_lora_rank || get32(h + 24) != c->qk_rope_head_dim ||
-            get32(h + 28) != c->hidden_size)
+                "snapshot version: expected %d, found %u", VERSION, mote__get32(h + 8));
+    if (mote__get64(h + 40) != s->model->fingerprint ||
+            mote__get32(h + 16) != s->kv.n_layers ||
+            mote__get32(h + 20) != c->kv_lora_rank ||
+            mote__get32(h + 24) != c->qk_rope_head_dim ||
+            mote__get32(h + 28) != c->hidden_size)
         return mote__fail(
                 err, MOTE_E_MISMATCH, "the snapshot was made with another model");
-    if (get32(h + 12) != s->kv.type)
+    if (mote__get32(h + 12) != s->kv.type)
         return mote__fail(err, MOTE_E_MISMATCH,
                 "the snapshot has another KV type: expected %u, found %u", s->kv.type,
-                get32(h + 12));
-    uint32_t n = get32(h + 32);
+                mote__get32(h + 12));
+    uint32_t n = mote__get32(h + 32);
     if (n > s->context)
         return mote__fail(err, MOTE_E_CONTEXT_FULL,
                 "the snapshot has %u tokens, the session has room for %u", n,
                 s->context);
-    uint32_t mtp = get32(h + 36);
+    uint32_t mtp = mote__get32(h + 36);
     if ((mtp && (mtp + 1 != n || !s->model->net.mtp)) ||
-            get64(h + 64) != payload_bytes(s, n, mtp))
+            mote__get64(h + 64) != payload_bytes(s, n, mtp))
         return damaged(err, "its sizes do not agree");
     return MOTE_OK;
 }
@@ -366,7 +347,7 @@ mote_status mote_session_load(
     if (st < 0)
         return st;
     const mote__config *c = &s->model->net.config;
-    uint32_t n = get32(h + 32), mtp = get32(h + 36);
+    uint32_t n = mote__get32(h + 32), mtp = mote__get32(h + 36);
     mote__kv kv = {0};
     int32_t *tokens = malloc(n * sizeof *tokens + 1);
     float *state = malloc(c->hidden_size * sizeof *state);
@@ -398,7 +379,7 @@ mote_status mote_session_load(
     if (n)
         memcpy(s->hidden + (size_t)((n - 1) % s->ring) * c->hidden_size, state,
                 c->hidden_size * sizeof *state);
-    mote__sampler_state sampler = {get64(h + 48), get64(h + 56)};
+    mote__sampler_state sampler = {mote__get64(h + 48), mote__get64(h + 56)};
     mote__sampler_state_set(s->sampler, &sampler);
     /* A snapshot taken without drafting has no MTP cache. */
     s->mtp_lost = s->model->net.mtp && n > 1 && s->mtp_eval + 1 < n;
