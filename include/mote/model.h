@@ -160,13 +160,14 @@ MOTE_API uint64_t mote_model_memory(const mote_model *model, int32_t tag);
 typedef struct mote_stream_stats {
     uint32_t struct_size;   /**< set by ::MOTE_STREAM_STATS_INIT */
     uint32_t active;        /**< 1: experts are streamed */
-    uint64_t hits;          /**< experts found in memory */
+    uint64_t hits;          /**< experts found in memory, or on their way to it */
     uint64_t misses;        /**< experts that had to be read */
-    uint64_t prefetched;    /**< experts read ahead of use */
+    uint64_t prefetched;    /**< experts asked for ahead of use */
     uint64_t bytes_read;    /**< from disk */
     uint64_t stall_ns;      /**< time that computation waited for the disk */
     uint64_t bytes_cached;  /**< experts in memory now */
     uint64_t bytes_resident; /**< weights that always stay */
+    uint64_t prefetch_hits; /**< of the prefetched, those that were then used */
 } mote_stream_stats;
 /** Initialiser that sets struct_size. */
 #define MOTE_STREAM_STATS_INIT MOTE_STRUCT_INIT(mote_stream_stats)

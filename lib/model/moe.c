@@ -255,6 +255,24 @@ static uint32_t routed_in_wave(const moe_job *j)
     return n && j->w->active[j->last - 1] == e ? n - 1 : n;
 }
 
+/* Up to so many rows, each row's next experts are guessed; beyond, most experts have a
+ * row. */
+enum { GUESS_ROWS = 8 };
+
+/* The next layer will need about all its experts, in ascending order: the first wave.
+ */
+static void expect_next(moe_job *j)
+{
+    const mote__net *net = j->net;
+    uint32_t next = j->layer + 1, n = net->config.n_routed_experts;
+    if (next >= net->config.num_hidden_layers || !net->layers[next].router)
+        return;
+    if (n > net->source->wave)
+        n = net->source->wave;
+    for (uint32_t e = 0; e < n; e++)
+        net->source->prefetch(net->source->user, next, &e, 1);
+}
+
 /* The next layer's experts, guessed: its router on today's residual stream, which one
  * block's output changes little. */
 static void guess_next(moe_job *j)
@@ -353,10 +371,12 @@ static mote_status run_experts(moe_job *j, mote__pool *pool, mote_error *err)
             mote__norm_pack(j->net, pool, NULL, 0, j->w->act, j->in_form, j->w->xn,
                     hidden, NULL, hidden, j->p->n);
             packed = 1;
-            if (source && j->p->n <= 4)
+            if (source && j->p->n <= GUESS_ROWS)
                 guess_next(j);
         }
         uint32_t left = j->n_active - j->last;
+        if (source && !left && j->p->n > GUESS_ROWS)
+            expect_next(j);
         if (source && left) {
             if (j->w->active[j->n_active - 1] == j->net->config.n_routed_experts)
                 left--;

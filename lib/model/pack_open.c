@@ -193,11 +193,14 @@ static mote_status check_padding(const mote__pack_file *p, const stored *s, size
     return mote__pack_check_gap(p, s->base + from, s->base + to, err);
 }
 
+#define SKIP UINT64_MAX
+
 typedef struct read_job {
     const mote__pack_file *p;
     const mote__layout *l;
     const stored *s;
-    uint8_t *arena; /* NULL: check only */
+    uint8_t *arena;     /* NULL: check only */
+    const uint64_t *to; /* offset in the arena by unit, SKIP: not read; NULL: as in l */
     uint32_t base;
     atomic_int failed;
     atomic_flag error_taken;
@@ -211,7 +214,8 @@ static mote_status read_unit(
     const uint64_t *place = j->s->places ? j->s->places + 2 * i : NULL;
     uint64_t at = j->s->base + (place ? place[0] : u->offset);
     size_t n = (size_t)(place ? place[1] : u->n_bytes);
-    uint8_t *dst = place || !j->arena ? frame : j->arena + u->offset;
+    uint8_t *raw = j->arena ? j->arena + (j->to ? j->to[i] : u->offset) : NULL;
+    uint8_t *dst = place || !raw ? frame : raw;
     mote_status st = MOTE_OK;
     if (!j->arena)
         st = check_padding(j->p, j->s, i, j->l->arena_bytes, err);
@@ -223,7 +227,7 @@ static mote_status read_unit(
                 "checksum",
                 mote__role_name(j->l->slots[u->slot].role), j->l->slots[u->slot].layer);
     if (st >= 0 && place && j->arena)
-        st = mote__unit_expand(j->arena + u->offset, frame, n, u, j->l, work, err);
+        st = mote__unit_expand(raw, frame, n, u, j->l, work, err);
     return st;
 }
 
@@ -234,6 +238,8 @@ static void read_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
     mote_error err;
     for (uint32_t i = begin; i < end && !atomic_load(&j->failed); i++) {
         size_t unit = j->base + i, n = (size_t)j->s->units.units[unit].n_bytes;
+        if (j->to && j->to[unit] == SKIP)
+            continue;
         int packed = j->s->places != NULL;
         uint8_t *frame = NULL, *work = NULL;
         if (packed || !j->arena)
@@ -257,11 +263,16 @@ static void read_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
 /* The first n_units units. arena NULL: check them, and the padding between them. l is
  * the layout of the whole pack. */
 static mote_status read_units(const mote__pack_file *p, const mote__layout *l,
-        const stored *s, size_t n_units, uint8_t *arena, mote__pool *pool,
-        mote_progress_fn progress, void *user, const char *stage, mote_error *err)
+        const stored *s, size_t n_units, uint8_t *arena, const uint64_t *to,
+        mote__pool *pool, mote_progress_fn progress, void *user, const char *stage,
+        mote_error *err)
 {
-    read_job j = {
-            .p = p, .l = l, .s = s, .arena = arena, .error_taken = ATOMIC_FLAG_INIT};
+    read_job j = {.p = p,
+            .l = l,
+            .s = s,
+            .arena = arena,
+            .to = to,
+            .error_taken = ATOMIC_FLAG_INIT};
     atomic_init(&j.failed, 0);
     enum { STEP = 32 };
     for (size_t i = 0; i < n_units; i += STEP) {
@@ -311,8 +322,8 @@ mote_status mote__pack_verify(
     if (st >= 0) {
         st = mote__pool_open(&pool, NULL, 0, NULL, NULL, err);
         if (st >= 0)
-            st = read_units(
-                    p, &l, &s, s.units.n, NULL, pool, progress, user, "verify", err);
+            st = read_units(p, &l, &s, s.units.n, NULL, NULL, pool, progress, user,
+                    "verify", err);
         mote__pool_close(pool);
         stored_free(&s);
     }
@@ -357,7 +368,7 @@ static mote_status map_weights(mote_model *m, mote__pack_file *p, const stored *
 {
     if (full->arena_bytes <= CHECK_MAX) {
         mote_status st = read_units(
-                p, full, s, s->units.n, NULL, m->pool, NULL, NULL, "load", err);
+                p, full, s, s->units.n, NULL, NULL, m->pool, NULL, NULL, "load", err);
         if (st < 0)
             return st;
     }
@@ -367,39 +378,32 @@ static mote_status map_weights(mote_model *m, mote__pack_file *p, const stored *
     return MOTE_OK;
 }
 
-/* Read resident units one by one into a compact arena (m->layout without experts). */
+/* Read resident units into a compact arena, of `slots`: the model's without experts. */
 static mote_status read_resident(mote_model *m, const backing *b,
         const mote__slot *slots, size_t n_slots, const mote_model_options *o,
         mote_error *err)
 {
-    read_job j = {.p = &b->pack, .l = &b->full, .s = &b->s};
-    size_t at = 0; /* slot in `slots` that corresponds to the unit's */
-    mote_status st = MOTE_OK;
-    for (size_t i = 0; st >= 0 && i < b->s.units.n; i++) {
+    size_t n = b->s.units.n,
+           at = 0; /* slot in `slots` that corresponds to the unit's */
+    uint64_t *to = malloc(n * sizeof *to);
+    if (!to)
+        return mote__fail_memory(err, n * sizeof *to, "reading weights");
+    for (size_t i = 0; i < n; i++) {
         const mote__unit *u = &b->s.units.units[i];
         const mote__slot *from = &b->full.slots[u->slot];
+        to[i] = SKIP; /* an expert, or the MTP module that was left out */
         if (u->n_slots == 3)
             continue;
         while (at < n_slots &&
                 (slots[at].role != from->role || slots[at].layer != from->layer))
             at++;
-        if (at == n_slots)
-            break; /* the MTP module was left out */
-        if (o->progress && o->progress(o->progress_user, "load", slots[at].offset,
-                                   m->resident_bytes))
-            return mote__fail(err, MOTE_E_CANCELLED, "loading was cancelled");
-        size_t n = (size_t)u->n_bytes;
-        uint8_t *frame = malloc(mote__unit_bound(n)),
-                *work = malloc(mote__unit_work(n) + 1);
-        if (!frame || !work)
-            st = mote__fail_memory(err, n, "reading weights");
         /* within its slot, a unit lies where it lies in the whole arena */
-        j.arena = m->arena + slots[at].offset - from->offset;
-        if (st >= 0)
-            st = read_unit(&j, i, frame, work, err);
-        free(frame);
-        free(work);
+        if (at < n_slots)
+            to[i] = slots[at].offset + (u->offset - from->offset);
     }
+    mote_status st = read_units(&b->pack, &b->full, &b->s, n, m->arena, to, m->pool,
+            o->progress, o->progress_user, "load", err);
+    free(to);
     return st;
 }
 
@@ -499,7 +503,7 @@ static mote_status open_whole(
         n--;
     st = mote__model_allocate(m, err);
     if (st >= 0)
-        st = read_units(p, &b->full, &b->s, n, m->arena, m->pool, o->progress,
+        st = read_units(p, &b->full, &b->s, n, m->arena, NULL, m->pool, o->progress,
                 o->progress_user, "load", err);
     return st < 0 ? st : mote__model_bind(m, err);
 }

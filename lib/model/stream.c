@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,10 @@
 
 /* ZSTD_DCTX_BYTES: what decompressing one frame allocates for the while. */
 enum { READERS = 4, ZSTD_DCTX_BYTES = 256 << 10 };
+/* Tokens after which a use counts half. A guess is right more often than not, so only
+ * an expert that every second token uses is worth more than what is needed next. */
+enum { HALF_LIFE = 64 };
+static const double WORTH_KEEPING = 0.5 * HALF_LIFE * 1.44;
 #define NONE UINT32_MAX
 enum state { EMPTY, QUEUED, READING, READY, FAILED };
 
@@ -19,8 +24,9 @@ typedef struct place {
     uint32_t expert; /* index into experts, or NONE */
     uint32_t state;  /* enum state */
     uint32_t pins;
-    uint32_t urgent; /* a session waits for it */
-    uint64_t queued; /* order in the queue */
+    uint32_t urgent;  /* a session waits for it */
+    uint32_t guessed; /* read ahead; its layer has not come yet */
+    uint64_t queued;  /* order in the queue */
 } place;
 
 /* Buffers of one reading thread, when units are compressed. */
@@ -32,8 +38,9 @@ typedef struct scratch {
 typedef struct known {
     uint32_t unit;  /* of the pack */
     uint32_t place; /* where it is cached, or NONE */
-    float heat;     /* uses, fading */
     uint64_t used;  /* clock of the last use */
+    float heat;     /* uses, each half as much every HALF_LIFE tokens; as of `used` */
+    double score;   /* log2(heat) + used / half life: compares at any later time */
 } known;
 
 struct mote__stream {
@@ -54,7 +61,8 @@ struct mote__stream {
     uint8_t *frames; /* what scratch points into */
     size_t frame_bytes, work_bytes;
     uint32_t n_readers, stopping;
-    uint64_t clock, queue_clock;
+    uint64_t clock, queue_clock; /* waves begun, reads queued */
+    double half_life;            /* in waves */
     mote_stream_stats stats;
     mote_error error; /* of the last failed read */
 };
@@ -177,27 +185,29 @@ static void *reader(void *arg)
     return NULL;
 }
 
-/* A place to overwrite: empty, or the coldest that nobody uses. For a guess (urgent 0),
- * only one that is colder than `heat`. */
-static place *victim(mote__stream *s, int urgent, float heat)
+/* A place to overwrite: empty, or the coldest that nobody uses; read-ahead that is not
+ * used yet only for what is wanted now. A guess (urgent 0) does not displace what is
+ * worth more. */
+static place *victim(mote__stream *s, int urgent)
 {
     place *best = NULL;
-    float coldest = 0;
+    double coldest = 0;
     for (uint32_t i = 0; i < s->n_places; i++) {
         place *p = &s->places[i];
-        if (p->pins || p->state == READING || (p->state == QUEUED && !urgent))
+        if (p->pins || p->state == READING || (p->guessed && !urgent))
             continue;
         if (p->state == EMPTY || p->state == FAILED)
             return p;
-        known *k = &s->experts[p->expert];
-        /* fade by age, so that yesterday's favourites leave */
-        float h = k->heat / (1.0f + (float)(s->clock - k->used) / 4096.0f);
-        if (!best || h < coldest) {
+        double score = s->experts[p->expert].score + (p->guessed ? 1e12 : 0);
+        if (!best || score < coldest) {
             best = p;
-            coldest = h;
+            coldest = score;
         }
     }
-    return best && !urgent && coldest >= heat ? NULL : best;
+    if (best && !urgent &&
+            coldest - (double)s->clock / s->half_life > log2(WORTH_KEEPING))
+        return NULL;
+    return best;
 }
 
 static void assign(mote__stream *s, place *p, uint32_t expert, int urgent)
@@ -207,9 +217,37 @@ static void assign(mote__stream *s, place *p, uint32_t expert, int urgent)
     p->expert = expert;
     p->state = QUEUED;
     p->urgent = (uint32_t)urgent;
+    p->guessed = !urgent;
     p->queued = s->queue_clock++;
     s->experts[expert].place = (uint32_t)(p - s->places);
     pthread_cond_signal(&s->work);
+}
+
+static void use(mote__stream *s, known *k)
+{
+    k->heat =
+            k->heat * (float)exp2(-(double)(s->clock - k->used) / s->half_life) + 1.0f;
+    k->used = s->clock;
+    k->score = log2((double)k->heat) + (double)s->clock / s->half_life;
+}
+
+/* A layer's turn has come: guesses about it are over. Those that are still to be read
+ * are not. */
+static void settle_guesses(mote__stream *s, uint32_t layer)
+{
+    for (uint32_t i = 0; i < s->n_places; i++) {
+        place *p = &s->places[i];
+        if (!p->guessed || p->expert / s->o.n_experts != layer)
+            continue;
+        p->guessed = 0;
+        if (p->pins) {
+            s->stats.prefetch_hits++;
+        } else if (p->state == QUEUED) {
+            s->experts[p->expert].place = NONE;
+            p->expert = NONE;
+            p->state = EMPTY;
+        }
+    }
 }
 
 static void describe(const mote__stream *s, const known *k, mote__expert *out)
@@ -268,8 +306,7 @@ static mote_status stream_begin(void *user, uint32_t layer, const uint32_t *expe
     /* first pin what is there, so that it is not chosen as a victim */
     for (uint32_t i = 0; i < n; i++) {
         known *k = find(s, layer, experts[i]);
-        k->heat = k->heat * 0.98f + 1.0f;
-        k->used = s->clock;
+        use(s, k);
         /* Reading failed before: once more, in the same place, since another session
          * may hold it still. */
         if (k->place != NONE && s->places[k->place].state == FAILED) {
@@ -280,10 +317,11 @@ static mote_status stream_begin(void *user, uint32_t layer, const uint32_t *expe
         if (k->place != NONE)
             s->places[k->place].pins++;
     }
+    settle_guesses(s, layer);
     for (uint32_t i = 0; i < n; i++) {
         known *k = find(s, layer, experts[i]);
         if (k->place == NONE) {
-            place *p = victim(s, 1, 0);
+            place *p = victim(s, 1);
             assign(s, p, (uint32_t)(k - s->experts), 1);
             p->pins++;
             s->stats.misses++;
@@ -344,11 +382,9 @@ static void stream_prefetch(
         known *k = find(s, layer, experts[i]);
         if (k->place != NONE)
             continue;
-        /* a guess is right more often than not: worth as much as one use */
-        place *p = victim(s, 0, k->heat + 0.7f);
+        place *p = victim(s, 0);
         if (!p)
             break;
-        k->used = s->clock;
         assign(s, p, (uint32_t)(k - s->experts), 0);
         s->stats.prefetched++;
     }
@@ -365,6 +401,7 @@ mote_status mote__stream_open(mote__stream **out, const mote__stream_setup *setu
     s->o = *setup;
     s->memory = m;
     s->place_bytes = (size_t)mote__stream_expert_bytes(setup->units);
+    s->half_life = (double)HALF_LIFE * setup->layout->n_layers;
     uint64_t n = s->place_bytes ? setup->cache_bytes / s->place_bytes : 0;
     uint32_t layers = setup->layout->n_layers;
     s->n_known = (size_t)layers * setup->n_experts;
