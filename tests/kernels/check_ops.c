@@ -255,7 +255,7 @@ static void check_argmax(const mote_kernels *k)
     for (size_t s = 0; s < N_SIZES + 1; s++) {
         const uint32_t n = s < N_SIZES ? sizes[s] : 129280;
         buffer x = buffer_of(n, 1);
-        for (int round = 0; round < 6; round++) {
+        for (uint32_t round = 0; round < 6; round++) {
             const float least = round < 2 ? -2 : -INFINITY;
             for (uint32_t i = 0; i < n; i++)
                 x.at[i] = round == 1   ? (float)(random_bits() % 3) /* many ties */
@@ -275,7 +275,7 @@ static void check_argmax(const mote_kernels *k)
                     top = x.at[i];
                 }
             const uint32_t got = k->argmax(x.at, n);
-            CHECK(got == best, "n %u round %d: %u, expected %u", n, round, got, best);
+            CHECK(got == best, "n %u round %u: %u, expected %u", n, round, got, best);
         }
         free(x.base);
     }
@@ -594,11 +594,11 @@ static double seconds(void)
             const double begin = seconds();                                            \
             for (int i = 0; i < times; i++)                                            \
                 __VA_ARGS__;                                                           \
-            const double s = (seconds() - begin) / times;                              \
+            const double took = (seconds() - begin) / times;                           \
             if (r < 0)                                                                 \
-                times = s > 4e-3 ? 1 : (int)(4e-3 / (s > 1e-9 ? s : 1e-9));            \
+                times = took > 4e-3 ? 1 : (int)(4e-3 / (took > 1e-9 ? took : 1e-9));   \
             else                                                                       \
-                runs[r] = s;                                                           \
+                runs[r] = took;                                                        \
         }                                                                              \
         qsort(runs, 9, sizeof *runs, by_size);                                         \
         printf("%-11s %-24s %10.2f us %8.1f %s\n", variant_name, label, runs[4] * 1e6, \
