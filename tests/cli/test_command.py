@@ -234,6 +234,15 @@ class Chat(Case):
         self.assertEqual(r.returncode, 0, r.stderr)
         return r
 
+    def test_greedy_reply(self):
+        """The reference's 64 tokens; its cache is fp32."""
+        r = self.chat("Tell me a story about a cat.\n", "--kv", "f32", "-n", "64")
+        self.assertEqual(r.stdout.decode(), (
+            "Once upon a time, there was a little girl named Lily. She loved to play with "
+            "her toys all day long. One day, Lily's mom told her that it was time to go to "
+            "the store to play with her.\nLily was very excited to play with her toys and "
+            "listen to her mom. She put on\n"))
+
     def test_turns(self):
         r = self.chat("Tell me a story about a cat.\n\n/stats\nAnd a dog?\n", "--kv", "f32")
         lines = r.stdout.decode().splitlines()
