@@ -7,6 +7,7 @@
 #include "model/packing.h"
 #include "model/stream.h"
 #include "text/tokenizer.h"
+#include "text/tokenizer_map.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +30,20 @@ static mote_status pack_tokenizer(mote_model *m, mote_error *err)
     const mote__pack_file *p = mote__pack_of(m);
     uint8_t *tokenizer = NULL, *config = NULL, *template = NULL;
     mote__tokenizer_texts t = {0};
-    mote_status st = mote__pack_read(
-            p, MOTE__PACK_TOKENIZER, &tokenizer, &t.tokenizer_size, err);
+    size_t n;
+    mote_status st = mote__pack_read(p, MOTE__PACK_TOKENIZER_MAP, &tokenizer, &n, err);
+    if (st >= 0 && tokenizer) {
+        st = mote__tokenizer_open_map(&m->tokenizer, &m->memory, tokenizer, n, err);
+        free(tokenizer);
+        /* of a newer version: the texts say the same */
+        if (st != MOTE_E_MISMATCH || !mote__pack_find(p, MOTE__PACK_TOKENIZER))
+            return st;
+        st = MOTE_OK;
+        tokenizer = NULL;
+    }
+    if (st >= 0)
+        st = mote__pack_read(
+                p, MOTE__PACK_TOKENIZER, &tokenizer, &t.tokenizer_size, err);
     if (st >= 0)
         st = mote__pack_read(
                 p, MOTE__PACK_TOKENIZER_CONFIG, &config, &t.config_size, err);
@@ -253,7 +266,7 @@ mote_status mote_model_plan(const char *path, const mote_model_options *options,
         full.default_temperature = temperature;
         full.default_top_p = top_p;
         if (is_pack && !(pack.flags & MOTE__PACK_COMPRESSED) &&
-                o.mapping != MOTE_MAP_OFF) {
+                o.mapping < MOTE_MAP_OFF) {
             full.bytes_mapped = pack.file.size;
             full.bytes_allocated = 0;
         }

@@ -7,8 +7,28 @@
 #include "model/importance.h"
 #include "model/packing.h"
 #include "session/session.h"
+#include "text/tokenizer_map.h"
 
 #include <stdlib.h>
+
+/* The checkpoint's tokenizer in the form of packs; *out is NULL where there is none. */
+static mote_status save_tokenizer(
+        uint8_t **out, size_t *size, const mote__checkpoint *ck, mote_error *err)
+{
+    mote__tokenizer_texts t = {0};
+    mote_tokenizer *tokenizer = NULL;
+    t.tokenizer = mote__checkpoint_text(ck, "tokenizer.json", &t.tokenizer_size);
+    if (!t.tokenizer)
+        return MOTE_OK;
+    t.config = mote__checkpoint_text(ck, "tokenizer_config.json", &t.config_size);
+    t.chat_template =
+            mote__checkpoint_text(ck, "chat_template.jinja", &t.chat_template_size);
+    mote_status st = mote__tokenizer_open_texts(&tokenizer, NULL, &t, err);
+    if (st >= 0)
+        st = mote__tokenizer_save(tokenizer, out, size, err);
+    mote_tokenizer_close(tokenizer);
+    return st;
+}
 
 mote_status mote_pack_write(const char *checkpoint, const char *path,
         const mote_pack_options *options, mote_error *err)
@@ -17,11 +37,16 @@ mote_status mote_pack_write(const char *checkpoint, const char *path,
     mote__checkpoint *ck = NULL;
     if (!checkpoint || !path)
         return mote__fail(err, MOTE_E_INVALID, "expected a checkpoint and a path");
+    uint8_t *tokenizer = NULL;
+    size_t n = 0;
     mote_status st = mote__options_take(MOTE_OPTIONS_PACK, &o, options, err);
     if (st >= 0)
         st = mote__checkpoint_open(&ck, checkpoint, MOTE_MAP_AUTO, err);
     if (st >= 0)
-        st = mote__pack_checkpoint(ck, path, &o, err);
+        st = save_tokenizer(&tokenizer, &n, ck, err);
+    if (st >= 0)
+        st = mote__pack_checkpoint(ck, path, &o, tokenizer, n, err);
+    free(tokenizer);
     mote__checkpoint_close(ck);
     return st;
 }

@@ -27,6 +27,8 @@ typedef struct item {
 typedef struct packer {
     const mote__checkpoint *ck; /* NULL: random weights */
     const char *config;         /* with random weights: config.json */
+    const uint8_t *tokenizer;   /* ready to map, or NULL */
+    size_t n_tokenizer;
     uint64_t seed;
     mote__layout from, to; /* as the checkpoint has it; as the pack will */
     mote__units units;
@@ -429,6 +431,10 @@ static mote_status write_pack(
                 w, MOTE__PACK_TOKENIZER_CONFIG, k->ck, "tokenizer_config.json", err);
     if (st >= 0)
         st = put_text(w, MOTE__PACK_CHAT_TEMPLATE, k->ck, "chat_template.jinja", err);
+    if (st >= 0 && k->tokenizer)
+        st = mote__pack_writer_section(w, MOTE__PACK_TOKENIZER_MAP, 0, err);
+    if (st >= 0 && k->tokenizer)
+        st = mote__pack_writer_put(w, k->tokenizer, k->n_tokenizer, err);
     if (st >= 0)
         st = put_forms(w, &k->to, err);
     if (st >= 0)
@@ -489,7 +495,8 @@ static void packer_free(packer *k)
 }
 
 mote_status mote__pack_checkpoint(const mote__checkpoint *ck, const char *path,
-        const mote_pack_options *o, mote_error *err)
+        const mote_pack_options *o, const uint8_t *tokenizer, size_t n_tokenizer,
+        mote_error *err)
 {
     mote__config c;
     uint32_t modules;
@@ -499,6 +506,8 @@ mote_status mote__pack_checkpoint(const mote__checkpoint *ck, const char *path,
         return MOTE_E_MEMORY;
     k->ck = ck;
     k->level = o->zstd_level;
+    k->tokenizer = tokenizer;
+    k->n_tokenizer = n_tokenizer;
     mote_status st =
             mote__model_configure(&c, &k->from, &modules, ck, MOTE_MTP_AUTO, err);
     if (st >= 0)

@@ -7,9 +7,10 @@
 #include "mote/pack.h"
 
 /* Write a pack of `path`'s checkpoint. options complete; memory stays below 1 GB for
- * any model. */
+ * any model. tokenizer: section 10 (lib/text/tokenizer_map.h), NULL: none. */
 mote_status mote__pack_checkpoint(const mote__checkpoint *ck, const char *path,
-        const mote_pack_options *o, mote_error *err);
+        const mote_pack_options *o, const uint8_t *tokenizer, size_t n_tokenizer,
+        mote_error *err);
 /* Write a pack of random weights of a known shape (measurements). */
 mote_status mote__pack_random(const mote__config *c, const char *path, uint32_t type,
         uint32_t expert_type, uint64_t seed, mote_progress_fn progress, void *user,

@@ -35,9 +35,16 @@ mote_status mote__splitter_add(
     mote__pattern *p = &s->patterns[s->n_stages];
     mote_status st = literal ? mote__pattern_literal(p, &s->sets, pattern, n, err)
                              : mote__pattern_parse(p, &s->sets, pattern, n, err);
-    if (st >= 0)
-        s->n_stages++;
-    return st;
+    if (st < 0)
+        return st;
+    mote__split_source *source = &s->source[s->n_stages++];
+    source->text = mote__alloc(s->memory, MOTE_MEM_TOKENIZER, n);
+    if (!source->text)
+        return mote__fail_memory(err, n, "a pre-tokenizer pattern");
+    memcpy(source->text, pattern, n);
+    source->n = n;
+    source->literal = literal;
+    return MOTE_OK;
 }
 
 static void table_fill(
@@ -136,6 +143,7 @@ void mote__splitter_free(mote__splitter *s)
     for (size_t k = 0; k < MOTE__STAGES_MAX; k++) {
         mote__pattern_free(&s->patterns[k]);
         pcre2_code_free(s->stages[k].code);
+        mote__free(s->memory, MOTE_MEM_TOKENIZER, s->source[k].text, s->source[k].n);
     }
     mote__set_list_free(&s->sets);
     mote__partition_free(&s->partition);

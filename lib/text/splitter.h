@@ -21,10 +21,18 @@ typedef struct mote__split_stage {
     bool jit;
 } mote__split_stage;
 
+/* A stage as it was added, for writing tokenizers into packs. */
+typedef struct mote__split_source {
+    char *text;
+    size_t n;
+    bool literal;
+} mote__split_source;
+
 typedef struct mote__splitter {
     mote__memory *memory;
     mote__partition partition;
     mote__split_stage stages[MOTE__STAGES_MAX];
+    mote__split_source source[MOTE__STAGES_MAX];
     size_t n_stages;
     uint8_t newline_class; /* 0 where no pattern has ^ or $ */
     /* Until frozen: */
