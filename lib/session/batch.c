@@ -62,15 +62,15 @@ static mote_status check(mote_session *const *sessions, uint32_t n,
     return st;
 }
 
-/* Sessions from *first on, of one cache type, as many as one pass can take. */
+/* Sessions from *first on, of one cache type and form, as many as one pass can take. */
 static void step(mote_session *const *sessions, uint32_t n_sessions, uint32_t *first,
-        uint32_t kv_type, mote_status *statuses, mote_error *err)
+        uint32_t kv_type, uint32_t form, mote_status *statuses, mote_error *err)
 {
     uint32_t which[ROWS_MAX], n = 0, lead = 0, max = ROWS_MAX;
     for (; *first < n_sessions && n < max; ++*first) {
         mote_session *s = sessions[*first];
         int needs_row = 0;
-        if (s->kv.type != kv_type || !s->gen.active)
+        if (!s->gen.active || s->kv.type != kv_type || mote__session_form(s) != form)
             continue;
         statuses[*first] = mote__round_begin(s, &needs_row, err);
         if (statuses[*first] < 0 || !needs_row)
@@ -108,8 +108,9 @@ mote_status mote_session_next_batch(mote_session *const *sessions, uint32_t n_se
     for (uint32_t i = 0; i < n_sessions; i++)
         statuses[i] = MOTE_OK;
     for (uint32_t type = 0; type < MOTE_K_KVS; type++)
-        for (uint32_t first = 0; first < n_sessions;)
-            step(sessions, n_sessions, &first, type, statuses, err);
+        for (uint32_t form = 0; form < MOTE_K_ACTS; form++)
+            for (uint32_t first = 0; first < n_sessions;)
+                step(sessions, n_sessions, &first, type, form, statuses, err);
     uint32_t going = 0;
     mote_status failed = MOTE_OK;
     for (uint32_t i = 0; i < n_sessions; i++) {

@@ -40,6 +40,7 @@ static mote_session *member(
     o.prefill_tokens = company ? 5 : 5 + 7 * (i % 3);
     o.kv_type = company ? MOTE_KV_BF16 : 1 + i % 3;
     o.draft = i % 4;
+    o.precision = company || i % 2 ? 0 : MOTE_PRECISION_EXACT;
     MUST(mote_session_open(&s, m, &o, err));
     MUST(mote_session_eval(s, ids, prompt_ids(m, i, ids), err));
     mote_generate_options g = MOTE_GENERATE_OPTIONS_INIT;
