@@ -116,3 +116,38 @@ void mote__head(const mote__net *net, mote__pool *pool, mote__work *w,
         net->k.act_pack(w->act + i * step, f, x[i], hidden, hidden, 1);
     mote__matmul(net, pool, logits, ld, &net->head, w->act, f, n);
 }
+
+typedef struct some_job {
+    const mote__net *net;
+    const void *act;
+    const uint32_t *list;
+    float *logits;
+    uint32_t form, n_first;
+} some_job;
+
+static void some_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
+{
+    some_job *j = arg;
+    const mote_k_matrix *head = &j->net->head;
+    uint32_t first = j->n_first;
+    (void)worker;
+    if (begin < first)
+        j->net->k.matmul(j->logits, head->n_rows, head, begin,
+                end < first ? end : first, j->act, j->form, NULL, 1);
+    for (uint32_t i = begin > first ? begin : first; i < end; i++) {
+        uint32_t panel = j->list[i - first];
+        j->net->k.matmul(j->logits, head->n_rows, head, panel, panel + 1, j->act,
+                j->form, NULL, 1);
+    }
+}
+
+void mote__head_some(const mote__net *net, mote__pool *pool, mote__work *w,
+        const float *x, uint32_t form, uint32_t form_int, uint32_t n_first,
+        const uint32_t *list, uint32_t n_list, float *logits)
+{
+    uint32_t hidden = net->config.hidden_size, type = net->head.type;
+    some_job j = {net, w->act, list, logits,
+            type == MOTE_K_I8 || type == MOTE_K_I4 ? form_int : form, n_first};
+    net->k.act_pack(w->act, j.form, x, hidden, hidden, 1);
+    mote__pool_run(pool, n_first + n_list, 1, some_range, &j);
+}

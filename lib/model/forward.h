@@ -62,4 +62,9 @@ const float *mote__work_out(const mote__work *w);
 void mote__head(const mote__net *net, mote__pool *pool, mote__work *w,
         const float *const *x, uint32_t n, uint32_t form, uint32_t form_int,
         float *logits, size_t ld);
+/* The same for one state and some panels of the vocabulary: [0, n_first) and those
+ * listed, above. Other logits are left as they are. */
+void mote__head_some(const mote__net *net, mote__pool *pool, mote__work *w,
+        const float *x, uint32_t form, uint32_t form_int, uint32_t n_first,
+        const uint32_t *list, uint32_t n_list, float *logits);
 #endif

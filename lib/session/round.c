@@ -10,26 +10,7 @@
 #include "session/round.h"
 #include "base/status.h"
 
-#include <math.h>
 #include <string.h>
-
-/* The best token of those in the mask (NULL: all), ties to the lower id; vocab when
- * there is none. */
-static uint32_t best_of(
-        const mote_session *s, const float *logits, const uint32_t *mask)
-{
-    uint32_t vocab = s->model->net.config.vocab_size, best = vocab;
-    if (!mask)
-        return s->model->net.k.argmax(logits, vocab);
-    float max = -INFINITY;
-    for (uint32_t w = 0; w * 32 < vocab; w++)
-        for (uint32_t bits = mask[w], i = w * 32; bits && i < vocab; bits >>= 1, i++)
-            if ((bits & 1u) && logits[i] > max) {
-                max = logits[i];
-                best = i;
-            }
-    return best;
-}
 
 /* Masks of the places ahead depend on the drafts in front of them: they are made here,
  * and serve again for choosing. */
@@ -63,6 +44,7 @@ mote_status mote__session_draft(
     /* Repair the module's cache from accepted tokens and true states; the row of the
      * last known token is the first draft. */
     mote_status st = mote__session_mtp_catch_up(s, n - 1, err);
+    mote__draft_head_begin(s, n);
     uint32_t vocab = s->model->net.config.vocab_size;
     const float *x = s->mtp_state;
     for (uint32_t i = 0; st >= 0 && i < max; i++) {
@@ -80,10 +62,8 @@ mote_status mote__session_draft(
                 return st;
             x = mote__work_out(s->work);
         }
-        mote__head(&s->model->net, s->model->pool, s->work, &x, 1, MOTE_K_ACT_EXACT,
-                MOTE_K_ACT_EXACT, s->logits, vocab);
         const uint32_t *mask = draft_mask(s, i);
-        uint32_t best = best_of(s, s->logits, mask);
+        uint32_t best = mote__draft_best(s, x, mask);
         if (best >= vocab)
             break; /* NaN: the main model will say so */
         s->tokens[n + i] = (int32_t)best;

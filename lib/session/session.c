@@ -91,6 +91,8 @@ static uint64_t arrays(mote_session *s, uint8_t *base)
     s->hidden = carve(base, &at, (uint64_t)s->ring * c->hidden_size, 4);
     s->mtp_state = carve(base, &at, c->hidden_size, 4);
     s->logits = carve(base, &at, (uint64_t)MOTE__HEAD_ROWS * c->vocab_size, 4);
+    s->rare = carve(base, &at, MOTE__RARE_MAX, sizeof *s->rare);
+    s->panel_marks = carve(base, &at, mote_k_panels(c->vocab_size) / 8 + 1, 1);
     s->gen.masks =
             carve(base, &at, (MOTE__DRAFT_MAX + 1) * mote__session_mask_words(s), 4);
     return at;
@@ -147,6 +149,7 @@ static mote_status open_sized(mote_session **out, mote_model *m,
     s->force_acceptance = -1;
     atomic_init(&s->cancel, 0);
     mote__drafter_init(&s->drafter);
+    mote__draft_head_init(s);
     mote_status st = from ? mote__kv_fork(&s->kv, &from->kv, from->n_eval, err)
                           : mote__kv_open(&s->kv, &m->memory, m->net.n_layers,
                                     s->context, kv_of(o->kv_type), c->kv_lora_rank,

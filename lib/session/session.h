@@ -23,6 +23,7 @@
 
 enum {
     MOTE__DRAFT_MAX = 4,
+    MOTE__RARE_MAX = 512, /* panels of the head kept for tokens of the text */
     MOTE__HEAD_ROWS = 8,  /* states whose logits are computed at once */
     MOTE__EXACT_ROWS = 16 /* passes of up to this many rows are always exact */
 };
@@ -77,7 +78,11 @@ struct mote_session {
     float *mtp_state; /* [hidden_size]: the module's output, for further drafts */
     float *logits;    /* [HEAD_ROWS][vocab] */
     mote__sampler *sampler;
-    uint32_t batch_mark; /* place in a batch, from 1; 0 outside */
+    uint32_t first_panels; /* of the head, computed for every draft; 0: all are */
+    uint32_t n_rare;       /* further ones, for tokens that the text has */
+    uint32_t *rare;        /* [RARE_MAX] */
+    uint8_t *panel_marks;  /* [panels / 8 + 1] */
+    uint32_t batch_mark;   /* place in a batch, from 1; 0 outside */
     mote__drafter drafter;
     mote__generation gen;
     atomic_int cancel;
@@ -119,6 +124,13 @@ mote_status mote__session_mtp_keep_up(
 mote_status mote__session_check_cancel(mote_session *s, mote_error *err);
 /* The state of position n_eval is known and stored: advance. */
 void mote__session_computed(mote_session *s, uint32_t n);
+/* Decide whether drafts look at a part of the vocabulary (draft_head.c). */
+void mote__draft_head_init(mote_session *s);
+/* A round whose known tokens are tokens[0, n) begins. */
+void mote__draft_head_begin(mote_session *s, uint32_t n);
+/* The likeliest token after state x, of those in the mask (NULL: of all), ties to the
+ * lower id; vocab_size when there is none. */
+uint32_t mote__draft_best(mote_session *s, const float *x, const uint32_t *mask);
 uint64_t mote__now_ns(void);
 /* What the public calls do once their options are complete (mote__options_take). */
 mote_status mote__session_open(
