@@ -1,0 +1,49 @@
+-- SPDX-License-Identifier: MIT
+-- Thousands of sessions made, used and destroyed, half of them left to the collector: the
+-- process does not grow. MOTE_CYCLES says how many (default 3000).
+local check = require "check"
+local mote = require "mote"
+
+local function resident_kib()
+  local f = io.open "/proc/self/status"
+  if not f then return nil end
+  local text = f:read "*a"
+  f:close()
+  return tonumber(text:match "VmRSS:%s*(%d+)")
+end
+
+local model = assert(mote.open(nil, { n_threads = 1 }))
+local function cycle(i)
+  local s = assert(model:session { context_tokens = 32, prefill_tokens = 16,
+    progress = function() end })
+  for piece in assert(s:generate("Once", { max_tokens = 2, stop = { "zebra" } })) do
+    assert(piece.tokens)
+  end
+  if i % 10 == 0 then assert(#s:save() > 0 and #s:logits() > 0) end
+  if i % 50 == 0 then
+    assert(s:generate("Once", { max_tokens = 2, schema = { enum = { "yes" } } }))
+  end
+  if i % 2 == 0 then s:close() end
+end
+
+check.test("memory is flat", function()
+  local cycles = tonumber(os.getenv "MOTE_CYCLES") or 3000
+  if not resident_kib() then
+    print "no /proc: not measured"
+    return
+  end
+  -- The collector's own rhythm is within the first tenth.
+  for i = 1, math.floor(cycles / 10) do cycle(i) end
+  collectgarbage()
+  collectgarbage()
+  local before = resident_kib()
+  for i = 1, cycles do cycle(i) end
+  collectgarbage()
+  collectgarbage()
+  local after = resident_kib()
+  print(string.format("%d cycles: %d KiB before, %d KiB after", cycles, before, after))
+  -- One leaked session (a cache of 32 tokens) is more than 20 KiB: ten of them would show.
+  assert(after - before < 4096, after - before)
+end)
+
+check.done()
