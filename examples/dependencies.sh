@@ -20,6 +20,7 @@ missing() {
     # Extras, where the system has packages for them.
     have apt-get || return 1
     { have clang && have doxygen && have pytest-3 && have mypy; } || return 0
+    { have lua5.1 && have lua5.4 && have luajit && library libffi lua5.1 lua5.4; } || return 0
     [ "$(uname -m)" != x86_64 ] || { have aarch64-linux-gnu-gcc && have qemu-aarch64; } ||
         return 0
     return 1
@@ -49,6 +50,7 @@ install_missing() {
         apt_install $packages || return 1
         [ "$what" = test ] || return 0
         apt_install clang doxygen python3-pytest mypy || true
+        apt_install libffi-dev lua5.1 liblua5.1-0-dev lua5.4 liblua5.4-dev luajit || true
         [ "$(uname -m)" != x86_64 ] ||
             apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user || true
     elif have dnf; then

@@ -166,6 +166,7 @@ return {
       "u64 stall_ns",
       "u64 bytes_cached",
       "u64 bytes_resident",
+      "u64 prefetch_hits",
     },
     mote_sampler_options = {
       "u32 struct_size",
@@ -480,6 +481,7 @@ uint64_t bytes_read;
 uint64_t stall_ns;
 uint64_t bytes_cached;
 uint64_t bytes_resident;
+uint64_t prefetch_hits;
 } mote_stream_stats;
 mote_status mote_model_stream_stats(
 const mote_model *model, mote_stream_stats *stats, mote_error *err);

@@ -47,14 +47,14 @@ class Headers:
 
     def __init__(self, folder):
         raw = "\n".join((folder / "mote" / f"{name}.h").read_text() for name in HEADERS)
+        raw = re.sub(r"\s*\\\n\s*", " ", raw)
         self.constants = [(m[1], int(m[2])) for m in re.finditer(
             r"^#define MOTE_(\w+)\s+\(?(-?\d+)u?\)?(?=\s|$)", raw, re.M)]
         self.option_kinds = {m[2]: int(m[1]) for m in re.finditer(
             r"^#define MOTE_OPTIONS_\w+ (\d+)\s*/\*\*< ::(\w+) \*/", raw, re.M)}
         text = re.sub(r"/\*.*?\*/", " ", raw, flags=re.S)
-        text = re.sub(r"^#.*?(?<!\\)\n", "", text, flags=re.M)
+        text = re.sub(r"^#.*\n", "", text, flags=re.M)
         text = re.sub(r"\b(MOTE_BEGIN_DECLS|MOTE_END_DECLS|MOTE_API|extern \"C\" \{)", "", text)
-        text = re.sub(r"\\\n", " ", text)
         self.declarations = re.sub(r"[ \t]*\n\s*", "\n", text).strip()
         flat = re.sub(r"\s+", " ", text)
         self.callbacks = {m[2]: (m[1].strip(), m[3]) for m in re.finditer(
