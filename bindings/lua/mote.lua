@@ -320,7 +320,7 @@ local Schema = new_class "schema"
 local Session = new_class "session"
 
 local function readable(path)
-  local f = io.open(path .. "/config.json")
+  local f = io.open(path:find "%.mote$" and path or path .. "/config.json")
   if f then f:close() end
   return f ~= nil
 end
@@ -332,8 +332,9 @@ function mote.bundled()
   for _, path in ipairs {
     here .. "../../models/tiny-v3",
     here .. "../../../lib/luarocks/rocks-" .. lua_version .. "/mote/0.1.0-1/models/tiny-v3",
-    "/usr/local/share/mote/models/tiny-v3",
-    "/usr/share/mote/models/tiny-v3",
+    here .. "../../mote/models/tiny-v3.mote",
+    "/usr/local/share/mote/models/tiny-v3.mote",
+    "/usr/share/mote/models/tiny-v3.mote",
   } do
     if readable(path) then return path end
   end
