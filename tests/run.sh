@@ -88,6 +88,17 @@ installed() {
         "$libdir/libmote.a" $(PKG_CONFIG_SYSROOT_DIR='' pkg-config --static --libs libpcre2-8 \
         jansson libzstd) -lm -pthread || return 1
     "$prefix/minimal-static" models/tiny-v3 'Once upon a time' || return 1
+    # The Lua modules as installed: model from where mote.lua lies.
+    for lua in lua5.1 lua5.4 luajit; do
+        version=${lua#lua}
+        [ "$lua" != luajit ] || version=5.1
+        command -v "$lua" >/dev/null 2>&1 || continue
+        at=$(find "$prefix" -path "*/share/lua/$version/mote.lua")
+        [ -n "$at" ] || continue
+        (cd / && LUA_PATH="${at%mote.lua}?.lua" LD_LIBRARY_PATH=$libdir \
+            LUA_CPATH="${at%/share/*}/lib/lua/$version/?.so;${at%/share/*}/lib64/lua/$version/?.so" \
+            "$lua" "$root/examples/story.lua" 'Once upon a time') || return 1
+    done
     # The command finds library and model from where it lies.
     bin=$(find "$prefix" -path '*/bin/mote')
     (cd / && "$bin" run -p 'Once upon a time' --temp 0 -n 8 -q)

@@ -11,7 +11,8 @@ description = {
 }
 dependencies = { "lua >= 5.1, < 5.5" }
 external_dependencies = {
-  LIBFFI = { header = "ffi.h", library = "ffi" },
+  -- No header is named: where it lies differs, and the compiler mostly knows.
+  LIBFFI = { library = "ffi" },
 }
 build = {
   type = "builtin",
@@ -31,5 +32,6 @@ build = {
       libraries = { "ffi" },
     },
   },
+  platforms = { linux = { modules = { ["mote.core"] = { libraries = { "ffi", "dl" } } } } },
   copy_directories = { "models" },
 }

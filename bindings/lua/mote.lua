@@ -281,6 +281,13 @@ end
 --- A chat format by name.
 function mote.format(name) return new_format(lib.mote_chat_format_find(name)) end
 
+-- A format from an option: a name or a format.
+local function as_format(value)
+  if getmetatable(value) == Format then return value end
+  if type(value) == "string" then return mote.format(value) end
+  return refused "option format: expected a name or a format"
+end
+
 --- The chat format that a tokenizer was published with.
 function Tokenizer:format() return new_format(ask(self, "mote_chat_format_of")) end
 
@@ -599,11 +606,12 @@ function Session:generate(prompt, options)
     g.schema, message, code = usable(schema)
     if not g.schema then return nil, message, code end
   end
-  if type(g.format) == "string" then
-    g.format, message, code = mote.format(g.format)
-    if not g.format then return nil, message, code end
+  if g.format ~= nil then
+    local format
+    format, message, code = as_format(g.format)
+    if not format then return nil, message, code end
+    g.format = format.handle
   end
-  g.format = g.format and g.format.handle
   local ok
   if prompt ~= nil then
     ok, message, code = self:prompt(prompt)
@@ -694,10 +702,10 @@ end
 --- instead of a reply with content, reasoning, tool_calls, tokens, stop and message()).
 function Session:chat(messages, options)
   local o = copy(options)
-  local format, message, code = o.format, nil, nil
-  if type(format) == "string" then
-    format, message, code = mote.format(format)
-  elseif format == nil then
+  local format, message, code
+  if o.format ~= nil then
+    format, message, code = as_format(o.format)
+  else
     format, message, code = self.model:format()
   end
   if not format then return nil, message, code end
