@@ -51,6 +51,7 @@ install_missing() {
         [ "$what" = test ] || return 0
         apt_install clang doxygen python3-pytest mypy || true
         apt_install libffi-dev lua5.1 liblua5.1-0-dev lua5.4 liblua5.4-dev luajit || true
+        apt_install lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev || true
         [ "$(uname -m)" != x86_64 ] ||
             apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user || true
     elif have dnf; then
