@@ -114,9 +114,11 @@ static void time_learn(mote__timing *t, double ns)
         t->n++;
         return;
     }
-    if (ns > 2 * t->ns)
-        ns = 2 * t->ns;
-    t->ns = KEEP * t->ns + (1 - KEEP) * ns;
+    /* A spike counts for no more than a small difference: what is sought is the usual
+     * time, for all numbers of rows alike. */
+    double off = ns - t->ns, most = 0.1 * t->ns;
+    off = off > most ? most : off < -most ? -most : off;
+    t->ns += (1 - KEEP) * off;
 }
 
 void mote__drafter_learn(mote__drafter *d, uint32_t drafted, uint32_t accepted,
