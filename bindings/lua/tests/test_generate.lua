@@ -118,20 +118,60 @@ end)
 test("chat", function()
   local s = assert(model:session())
   local messages = { { role = "user", content = "Tell me a story." } }
-  local reply, message, code = s:chat(messages, { format = "deepseek-v3", max_tokens = 16 })
-  if not reply then -- the bundled tokenizer has no control tokens of that format
-    same(code, mote.E_UNSUPPORTED)
-    assert(#message > 10)
-    return
-  end
+  local reply = assert(s:chat(messages, { max_tokens = 16 }))
   assert(#reply.content > 0)
+  same(reply.content, tostring(reply))
+  same(#reply.tokens, 16)
   same(reply.stop, "length")
-  same(reply:message().role, "assistant")
+  same(#reply.tool_calls, 0)
   local text = ""
-  for piece in assert(s:chat(messages, { format = "deepseek-v3", max_tokens = 16, stream = true })) do
+  for piece in assert(s:chat(messages, { format = model:format(), max_tokens = 16, stream = true })) do
     text = text .. piece.text
   end
   same(text, reply.content)
+  -- The same by hand: the rendered tokens, and nothing but them, come before the reply.
+  local ids = assert(model:format():render(model:tokenizer(), messages))
+  local _, generated = collect(s, ids, { max_tokens = 16 })
+  same(generated, reply.tokens)
+  -- The next turn begins with what is in the cache already.
+  table.insert(messages, reply:message())
+  table.insert(messages, { role = "user", content = "Go on." })
+  local before = s:stats().reused_tokens
+  assert(s:chat(messages, { max_tokens = 4 }))
+  assert(s:stats().reused_tokens >= before + #ids)
+  -- R1's prompt opens the reasoning.
+  local thought = assert(s:chat(messages, { format = "deepseek-r1", max_tokens = 8 }))
+  same(thought.content, "")
+  assert(#thought.reasoning > 0)
+  fails(mote.E_UNSUPPORTED, "im_system", s:chat(messages, { format = "kimi-k2" }))
+  fails(mote.E_FORMAT, "", s:chat("[", {}))
+end)
+
+test("tool calls are gathered", function()
+  -- Pieces as the library gives them, from a session that plays them back.
+  local s = assert(model:session())
+  local pieces = {
+    { channel = "reasoning", text = "Hm.", tokens = { 1 } },
+    { channel = "content", text = "Let me ", tokens = { 2 } },
+    { channel = "content", text = "look.", tokens = { 3 } },
+    { channel = "tool", text = "", tokens = { 4 }, tool_index = 0, tool_name = "weather" },
+    { channel = "tool", text = '{"city":', tokens = { 5 }, tool_index = 0, tool_name = "weather" },
+    { channel = "tool", text = '"Rome"}', tokens = { 6 }, tool_index = 0, tool_name = "weather" },
+    { channel = "tool", text = "{}", tokens = { 7 }, tool_index = 1, tool_name = "time", stop = "eos" },
+  }
+  function s.next()
+    local piece = table.remove(pieces, 1)
+    if piece then return piece end
+    return nil, "done", mote.DONE
+  end
+  local reply = assert(s:chat({ { role = "user", content = "?" } }, { max_tokens = 1 }))
+  same(reply.reasoning .. "|" .. reply.content, "Hm.|Let me look.")
+  same(reply.tokens, { 1, 2, 3, 4, 5, 6, 7 })
+  same(reply.stop, "eos")
+  local calls = reply:message().tool_calls
+  same(#calls, 2)
+  same(calls[1]["function"].name .. calls[1]["function"].arguments, 'weather{"city":"Rome"}')
+  same(calls[2]["function"].name .. calls[2]["function"].arguments, "time{}")
 end)
 
 test("a context that fills up ends the text", function()
