@@ -7,6 +7,12 @@
 
 enum { ROWS_MAX = 64 }; /* of one pass */
 
+/* Where the next session's error goes: the first one's sentence stays. */
+static mote_error *unless_told(mote_error *err)
+{
+    return err && err->status < 0 ? NULL : err;
+}
+
 static mote_status advance(mote_session *const *sessions, const uint32_t *which,
         uint32_t n, mote_status *statuses, mote_error *err)
 {
@@ -32,7 +38,7 @@ static mote_status advance(mote_session *const *sessions, const uint32_t *which,
                 lead->logits, vocab);
         for (uint32_t i = 0; i < k; i++)
             statuses[which[b + i]] = mote__round_end(sessions[which[b + i]], states[i],
-                    lead->logits + (size_t)i * vocab, err);
+                    lead->logits + (size_t)i * vocab, unless_told(err));
     }
     return MOTE_OK;
 }
@@ -47,7 +53,7 @@ static mote_status check(mote_session *const *sessions, uint32_t n,
         if (!s || s->model != sessions[0]->model)
             st = mote__fail(err, MOTE_E_INVALID,
                     "session %u: expected one of the same model", marked);
-        else if (pieces[marked].struct_size < 16)
+        else if (!mote__sized(pieces[marked].struct_size, 16))
             st = mote__fail(
                     err, MOTE_E_INVALID, "piece %u: struct_size is not set", marked);
         else if (s->batch_mark)
@@ -72,7 +78,7 @@ static void step(mote_session *const *sessions, uint32_t n_sessions, uint32_t *f
         int needs_row = 0;
         if (!s->gen.active || s->kv.type != kv_type || mote__session_form(s) != form)
             continue;
-        statuses[*first] = mote__round_begin(s, &needs_row, err);
+        statuses[*first] = mote__round_begin(s, &needs_row, unless_told(err));
         if (statuses[*first] < 0 || !needs_row)
             continue;
         /* any of them may lead: its buffers serve the pass */
@@ -88,7 +94,7 @@ static void step(mote_session *const *sessions, uint32_t n_sessions, uint32_t *f
     uint32_t t = which[0];
     which[0] = which[lead];
     which[lead] = t;
-    mote_status st = advance(sessions, which, n, statuses, err);
+    mote_status st = advance(sessions, which, n, statuses, unless_told(err));
     for (uint32_t i = 0; st < 0 && i < n; i++)
         statuses[which[i]] = st;
 }
@@ -104,6 +110,7 @@ mote_status mote_session_next_batch(mote_session *const *sessions, uint32_t n_se
     mote_status st = check(sessions, n_sessions, pieces, err);
     if (st < 0)
         return st;
+    mote__clear(err);
     uint64_t start = mote__now_ns();
     for (uint32_t i = 0; i < n_sessions; i++)
         statuses[i] = MOTE_OK;
@@ -115,7 +122,8 @@ mote_status mote_session_next_batch(mote_session *const *sessions, uint32_t n_se
     mote_status failed = MOTE_OK;
     for (uint32_t i = 0; i < n_sessions; i++) {
         if (statuses[i] >= 0)
-            statuses[i] = mote__round_deliver(sessions[i], &pieces[i], err);
+            statuses[i] =
+                    mote__round_deliver(sessions[i], &pieces[i], unless_told(err));
         if (statuses[i] < 0)
             failed = statuses[i];
         going += statuses[i] == MOTE_OK;

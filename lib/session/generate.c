@@ -244,7 +244,7 @@ static mote_status deliver(mote_session *s, mote_piece *out, mote_error *err)
 
 mote_status mote_session_next(mote_session *s, mote_piece *piece, mote_error *err)
 {
-    if (!s || !piece || piece->struct_size < 16)
+    if (!s || !piece || !mote__sized(piece->struct_size, 16))
         return mote__fail(err, MOTE_E_INVALID,
                 "expected a session and a piece with struct_size set");
     if (!s->gen.active)

@@ -503,7 +503,7 @@ void mote_session_cancel(mote_session *s)
 mote_status mote_session_get_stats(
         const mote_session *s, mote_session_stats *stats, mote_error *err)
 {
-    if (!s || !stats || stats->struct_size < 8)
+    if (!s || !stats || !mote__sized(stats->struct_size, 8))
         return mote__fail(err, MOTE_E_INVALID,
                 "expected a session and stats with struct_size set");
     mote_session_stats full = s->stats;

@@ -131,6 +131,11 @@ void mote__draft_head_begin(mote_session *s, uint32_t n);
 /* The likeliest token after state x, of those in the mask (NULL: of all), ties to the
  * lower id; vocab_size when there is none. */
 uint32_t mote__draft_best(mote_session *s, const float *x, const uint32_t *mask);
+/* 1 when a caller's struct_size can be meant: garbage must not say how far to write. */
+static inline int mote__sized(uint32_t struct_size, uint32_t least)
+{
+    return struct_size >= least && struct_size <= 65536;
+}
 uint64_t mote__now_ns(void);
 /* What the public calls do once their options are complete (mote__options_take). */
 mote_status mote__session_open(
