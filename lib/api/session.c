@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* mote/session.h: the calls that take options. */
+#include "session/guard.h"
 #include "session/session.h"
 
 #include "api/options.h"
@@ -38,9 +39,8 @@ mote_status mote_session_open(mote_session **out, mote_model *model,
     return st < 0 ? st : mote__session_open(out, model, &o, err);
 }
 
-mote_status mote_session_generate(mote_session *session,
-        const mote_generate_options *options, const mote_sampler_options *sampler,
-        mote_error *err)
+static mote_status generate(mote_session *session, const mote_generate_options *options,
+        const mote_sampler_options *sampler, mote_error *err)
 {
     mote_generate_options g;
     mote_sampler_options so;
@@ -50,6 +50,13 @@ mote_status mote_session_generate(mote_session *session,
     if (st >= 0)
         st = mote__options_take(MOTE_OPTIONS_SAMPLER, &so, sampler, err);
     return st < 0 ? st : mote__session_generate(session, &g, &so, err);
+}
+
+mote_status mote_session_generate(mote_session *session,
+        const mote_generate_options *options, const mote_sampler_options *sampler,
+        mote_error *err)
+{
+    MOTE__GUARDED(session, err, generate(session, options, sampler, err));
 }
 
 mote_status mote_session_sample(mote_session *session,

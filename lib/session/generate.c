@@ -2,6 +2,7 @@
 /* Pulled generation: rounds (round.c) fill a short queue of tokens; each next() takes
  * from it and turns tokens into pieces of text. */
 #include "base/status.h"
+#include "session/guard.h"
 #include "session/round.h"
 
 #include <string.h>
@@ -242,7 +243,7 @@ static mote_status deliver(mote_session *s, mote_piece *out, mote_error *err)
     }
 }
 
-mote_status mote_session_next(mote_session *s, mote_piece *piece, mote_error *err)
+static mote_status next(mote_session *s, mote_piece *piece, mote_error *err)
 {
     if (!s || !piece || !mote__sized(piece->struct_size, 16))
         return mote__fail(err, MOTE_E_INVALID,
@@ -255,6 +256,11 @@ mote_status mote_session_next(mote_session *s, mote_piece *piece, mote_error *er
         st = mote__round_run(s, err);
     s->stats.generate_ns += mote__now_ns() - start;
     return st;
+}
+
+mote_status mote_session_next(mote_session *s, mote_piece *piece, mote_error *err)
+{
+    MOTE__GUARDED(s, err, next(s, piece, err));
 }
 
 mote_status mote__round_deliver(mote_session *s, mote_piece *piece, mote_error *err)

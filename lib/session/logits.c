@@ -2,6 +2,7 @@
 /* What follows a position: logits, log-probabilities, the MTP module's guess, a draw.
  */
 #include "base/status.h"
+#include "session/guard.h"
 #include "session/session.h"
 
 #include <math.h>
@@ -61,7 +62,7 @@ static mote_status check_room(
     return MOTE_OK;
 }
 
-mote_status mote_session_logits(mote_session *s, uint32_t position, float *logits,
+static mote_status logits_at(mote_session *s, uint32_t position, float *logits,
         size_t capacity, mote_error *err)
 {
     const float *x;
@@ -71,6 +72,12 @@ mote_status mote_session_logits(mote_session *s, uint32_t position, float *logit
     mote__session_settle(s);
     st = state_at(s, position, &x, err);
     return st < 0 ? st : mote__session_head(s, &x, 1, logits, err);
+}
+
+mote_status mote_session_logits(mote_session *s, uint32_t position, float *logits,
+        size_t capacity, mote_error *err)
+{
+    MOTE__GUARDED(s, err, logits_at(s, position, logits, capacity, err));
 }
 
 mote_status mote_session_logprobs(mote_session *s, uint32_t position, float *logprobs,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Making sessions, and computing tokens into them. */
+#include "session/guard.h"
 #include "session/session.h"
 
 #include "base/status.h"
@@ -148,6 +149,7 @@ static mote_status open_sized(mote_session **out, mote_model *m,
     s->stats.struct_size = sizeof s->stats;
     s->force_acceptance = -1;
     atomic_init(&s->cancel, 0);
+    atomic_init(&s->busy, 0);
     mote__drafter_init(&s->drafter);
     mote__draft_head_init(s);
     mote_status st = from ? mote__kv_fork(&s->kv, &from->kv, from->n_eval, err)
@@ -398,7 +400,7 @@ static mote_status check_tokens(
     return MOTE_OK;
 }
 
-mote_status mote_session_eval(
+static mote_status eval(
         mote_session *s, const int32_t *tokens, size_t n_tokens, mote_error *err)
 {
     if (!s || (!tokens && n_tokens))
@@ -428,7 +430,13 @@ mote_status mote_session_eval(
     return st;
 }
 
-mote_status mote_session_prompt(
+mote_status mote_session_eval(
+        mote_session *s, const int32_t *tokens, size_t n_tokens, mote_error *err)
+{
+    MOTE__GUARDED(s, err, eval(s, tokens, n_tokens, err));
+}
+
+static mote_status prompt(
         mote_session *s, const int32_t *tokens, size_t n_tokens, mote_error *err)
 {
     if (!s || (!tokens && n_tokens))
@@ -446,10 +454,16 @@ mote_status mote_session_prompt(
         same++;
     rewind_to(s, same);
     s->stats.reused_tokens += same;
-    return mote_session_eval(s, same ? tokens + same : tokens, n_tokens - same, err);
+    return eval(s, same ? tokens + same : tokens, n_tokens - same, err);
 }
 
-mote_status mote_session_rewind(mote_session *s, uint32_t position, mote_error *err)
+mote_status mote_session_prompt(
+        mote_session *s, const int32_t *tokens, size_t n_tokens, mote_error *err)
+{
+    MOTE__GUARDED(s, err, prompt(s, tokens, n_tokens, err));
+}
+
+static mote_status rewind_session(mote_session *s, uint32_t position, mote_error *err)
 {
     if (!s || position > s->n_tokens)
         return mote__fail(err, MOTE_E_INVALID,
@@ -458,6 +472,11 @@ mote_status mote_session_rewind(mote_session *s, uint32_t position, mote_error *
     mote__session_settle(s);
     rewind_to(s, position);
     return MOTE_OK;
+}
+
+mote_status mote_session_rewind(mote_session *s, uint32_t position, mote_error *err)
+{
+    MOTE__GUARDED(s, err, rewind_session(s, position, err));
 }
 
 void mote_session_reset(mote_session *s)

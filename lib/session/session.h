@@ -86,6 +86,7 @@ struct mote_session {
     mote__drafter drafter;
     mote__generation gen;
     atomic_int cancel;
+    atomic_int busy; /* a call is inside: debug builds, see guard.h */
     mote_session_stats stats;
     uint64_t fixed_bytes;
     mote__observe_fn observe; /* while calibrating */

@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "file/os_file.h"
+#include "session/guard.h"
 #include "session/session.h"
 
 #include <stdio.h>
@@ -213,7 +214,7 @@ out:
     return st;
 }
 
-mote_status mote_session_save(
+static mote_status save_to_memory(
         mote_session *s, void *buffer, size_t capacity, size_t *length, mote_error *err)
 {
     if (!s || !length || (!buffer && capacity))
@@ -227,6 +228,12 @@ mote_status mote_session_save(
     mote_status st = save(s, &k, err);
     *length = st < 0 ? bound(s, s->n_tokens) : k.length;
     return st;
+}
+
+mote_status mote_session_save(
+        mote_session *s, void *buffer, size_t capacity, size_t *length, mote_error *err)
+{
+    MOTE__GUARDED(s, err, save_to_memory(s, buffer, capacity, length, err));
 }
 
 mote_status mote_session_save_file(mote_session *s, const char *path, mote_error *err)
@@ -337,7 +344,7 @@ static mote_status check_header(
     return MOTE_OK;
 }
 
-mote_status mote_session_load(
+static mote_status load_from_memory(
         mote_session *s, const void *data, size_t size, mote_error *err)
 {
     if (!s || !data)
@@ -390,6 +397,12 @@ out:
     free(state);
     free(tokens);
     return st;
+}
+
+mote_status mote_session_load(
+        mote_session *s, const void *data, size_t size, mote_error *err)
+{
+    MOTE__GUARDED(s, err, load_from_memory(s, data, size, err));
 }
 
 mote_status mote_session_load_file(mote_session *s, const char *path, mote_error *err)
