@@ -136,7 +136,8 @@ else
     say 'no clang: skipped'
     skipped=$((skipped + 1))
 fi
-# Sanitizers make the compiler warn of what is not there. Golden models take too long; their code runs in the other suites.
+# Sanitizers make the compiler warn of what is not there. Golden models take too long under
+# them; their code runs in the other suites.
 build sanitizers "$(command -v gcc || echo cc)" -Dbuildtype=debugoptimized \
     -Db_sanitize=address,undefined -Db_lundef=false -Dwerror=false &&
     run_tests sanitizers --timeout-multiplier 10 --suite unit --suite api --suite cli \
