@@ -133,6 +133,9 @@ int main(int argc, char **argv)
     }
     mote_model_stream_stats(m, &after, &err);
     const double peak = peak_mb();
+    printf("next %u tokens: %.2f tokens/s, peak memory %.0f MB\n", tokens,
+            tokens / seconds, peak);
+    fflush(stdout); /* the measurement that follows needs memory of its own */
     double memory = 0;
     mote_x_read_bandwidth(m, &memory, &err);
     const double read = (double)(after.bytes_read - before.bytes_read) / tokens,
