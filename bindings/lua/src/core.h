@@ -105,6 +105,7 @@ typedef struct mlua_struct {
     int32_t option_kind; /* MOTE_OPTIONS_..., or 0 */
     uint32_t size;
     uint32_t n_fields;
+    uint32_t n_shown; /* of them, those that Lua sees when it is pushed */
     mlua_field fields[MLUA_FIELDS_MAX];
 } mlua_struct;
 

@@ -135,6 +135,8 @@ static void describe_struct(lua_State *L, int index, mlua_library *lib, mlua_str
         widest = align > widest ? align : widest;
     }
     s->n_fields = (uint32_t)n;
+    for (size_t i = 1; i < n; i++)
+        s->n_shown += s->fields[i].counts == 0;
     s->size = (uint32_t)((end + widest - 1) / widest * widest);
 }
 

@@ -301,7 +301,7 @@ void mlua__push_struct(lua_State *L, const mlua_library *lib, const mlua_struct 
         const unsigned char *data)
 {
     (void)lib;
-    lua_createtable(L, 0, (int)s->n_fields);
+    lua_createtable(L, 0, (int)s->n_shown);
     for (uint32_t i = 1; i < s->n_fields; i++) { /* not struct_size */
         const mlua_field *f = &s->fields[i];
         if (f->counts || strcmp(f->name, "reserved") == 0)
@@ -314,6 +314,10 @@ void mlua__push_struct(lua_State *L, const mlua_library *lib, const mlua_struct 
             }
         } else {
             push_member(L, s, f, data, data + f->offset);
+            if (lua_isnil(L, -1)) {
+                lua_pop(L, 1);
+                continue;
+            }
         }
         lua_setfield(L, -2, f->name);
     }
