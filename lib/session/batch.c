@@ -25,7 +25,6 @@ static mote_status advance(mote_session *const *sessions, const uint32_t *which,
     }
     mote__pass p = mote__session_pass(lead, n);
     /* the form of decoding, however many rows */
-    p.form = p.form_int = mote__session_form(lead);
     mote_status st = mote__forward(&m->net, m->pool, lead->work, &p, err);
     if (st < 0)
         return st;

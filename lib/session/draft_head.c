@@ -100,13 +100,14 @@ uint32_t mote__draft_best(mote_session *s, const float *x, const uint32_t *mask)
 {
     const mote__net *net = &s->model->net;
     uint32_t vocab = net->config.vocab_size, part = s->first_panels * MOTE_PANEL,
-             form = mote__session_form(s);
+             form = mote__session_form(s), form_int = mote__session_form_int(s);
     if (!s->first_panels || mask) {
-        mote__head(net, s->model->pool, s->work, &x, 1, form, form, s->logits, vocab);
+        mote__head(
+                net, s->model->pool, s->work, &x, 1, form, form_int, s->logits, vocab);
         return mask ? best_masked(s->logits, vocab, mask)
                     : net->k.argmax(s->logits, vocab);
     }
-    mote__head_some(net, s->model->pool, s->work, x, form, form, s->first_panels,
+    mote__head_some(net, s->model->pool, s->work, x, form, form_int, s->first_panels,
             s->rare, s->n_rare, s->logits);
     uint32_t best = net->k.argmax(s->logits, part);
     if (best >= part)

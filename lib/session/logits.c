@@ -12,7 +12,7 @@ mote_status mote__session_head(mote_session *s, const float *const *x, uint32_t 
 {
     uint32_t vocab = s->model->net.config.vocab_size;
     mote__head(&s->model->net, s->model->pool, s->work, x, n, mote__session_form(s),
-            mote__session_form(s), logits, vocab);
+            mote__session_form_int(s), logits, vocab);
     for (uint32_t i = 0; i < n; i++) {
         /* One NaN or infinity in the state reaches every logit through the norm: a look
          * at all of them is cheap beside the head and catches bad head rows too. */

@@ -225,20 +225,27 @@ const float *mote__session_hidden(const mote_session *s, uint32_t position)
 
 uint32_t mote__session_form(const mote_session *s)
 {
-    return s->o.precision == MOTE_PRECISION_EXACT ? MOTE_K_ACT_EXACT : MOTE_K_ACT_FINE;
+    return s->o.precision == MOTE_PRECISION_EXACT  ? MOTE_K_ACT_EXACT
+           : s->o.precision == MOTE_PRECISION_BF16 ? MOTE_K_ACT_BF16
+                                                   : MOTE_K_ACT_FINE;
 }
 
+/* Integer weights are for the integer units, unless the reference is asked for: their
+ * own rounding is far above that of 8-bit activations with a scale per 32. */
+uint32_t mote__session_form_int(const mote_session *s)
+{
+    return s->o.precision == MOTE_PRECISION_EXACT ? MOTE_K_ACT_EXACT : MOTE_K_ACT_INT8;
+}
+
+/* One form whatever the number of rows: prefill, decoding and verifying share their
+ * bits. */
 mote__pass mote__session_pass(const mote_session *s, uint32_t n)
 {
-    /* Few rows: the form of decoding, so that a verifying pass has its bits. */
-    int fast = s->o.precision == MOTE_PRECISION_BF16 && !s->o.deterministic &&
-               n > MOTE__EXACT_ROWS;
-    uint32_t form = mote__session_form(s);
     return (mote__pass){.rows = s->rows,
             .n = n,
             .kv_type = s->kv.type,
-            .form = fast ? MOTE_K_ACT_BF16 : form,
-            .form_int = fast ? MOTE_K_ACT_INT8 : form,
+            .form = mote__session_form(s),
+            .form_int = mote__session_form_int(s),
             .observe = s->observe,
             .observe_user = s->observe_user};
 }

@@ -111,8 +111,9 @@ mote_status mote__session_head(mote_session *s, const float *const *x, uint32_t 
 mote_status mote__session_mtp_catch_up(mote_session *s, uint32_t end, mote_error *err);
 /* Words of one mask over the vocabulary. */
 size_t mote__session_mask_words(const mote_session *s);
-/* Activation form of decoding, of the head and of short passes. */
+/* Activation form of every pass, for float and for integer weights. */
 uint32_t mote__session_form(const mote_session *s);
+uint32_t mote__session_form_int(const mote_session *s);
 /* Pass description for n rows. */
 mote__pass mote__session_pass(const mote_session *s, uint32_t n);
 /* 1 when the MTP module's cache is kept up: it may draft. */
