@@ -52,6 +52,8 @@ static mote_status look_ahead(mote_session *s, int32_t id, mote_error *err)
     const char *text;
     size_t n;
     mote__reply_event e;
+    if (!mote_tokenizer_token(s->model->tokenizer, id, &n))
+        return MOTE_OK;
     mote_status st = mote_decoder_push(g->ahead_decoder, id, &text, &n, err);
     if (st < 0)
         return st;

@@ -172,9 +172,11 @@ static mote_status consume(mote_session *s, mote_piece *piece, mote_error *err)
     g->queued--;
     if (!g->queued)
         g->head = 0;
-    if (g->decoder && !hidden) {
+    /* A model may have more logits than its tokenizer has tokens: those are no text. */
+    size_t n;
+    if (g->decoder && !hidden &&
+            mote_tokenizer_token(s->model->tokenizer, g->piece_token, &n)) {
         const char *text;
-        size_t n;
         mote_status st = mote_decoder_push(g->decoder, g->piece_token, &text, &n, err);
         if (st < 0)
             return st;
