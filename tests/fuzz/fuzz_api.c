@@ -302,15 +302,15 @@ static void step(world *w)
 static mote_model *model_of(uint32_t which)
 {
     static mote_model *models[MODELS];
+    static uint8_t *files[MODELS]; /* borrowed until closing */
     if (!models[which]) {
         size_t size;
         mote_error e;
         mote_model_options o = MOTE_MODEL_OPTIONS_INIT;
         o.n_threads = 1;
-        uint8_t *file = tiny_model_make(19 + which, which % 2, &size);
+        uint8_t *file = files[which] = tiny_model_make(19 + which, which % 2, &size);
         FUZZ_CHECK(file && mote_model_open_memory(&models[which], file, size, &o, &e) ==
                                    MOTE_OK);
-        free(file); /* a checkpoint is repacked: borrowed until closing all the same */
     }
     return models[which];
 }
