@@ -74,7 +74,7 @@ build() {
 }
 
 # A program outside the tree, built with what pkg-config says, with either library.
-installed() {
+installed() (
     prefix=$work/prefix
     rm -rf "$prefix"
     DESTDIR=$prefix meson install -C "$work/gcc" --no-rebuild --quiet || return 1
@@ -102,7 +102,7 @@ installed() {
     # The command finds library and model from where it lies.
     bin=$(find "$prefix" -path '*/bin/mote')
     (cd / && "$bin" run -p 'Once upon a time' --temp 0 -n 8 -q)
-}
+)
 
 # A wheel, unpacked where nothing of the tree is in reach, writes a story.
 wheel() {

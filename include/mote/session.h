@@ -44,14 +44,10 @@ typedef struct mote_session mote_session;
 
 #define MOTE_PRECISION_DEFAULT 0u /**< fine */
 #define MOTE_PRECISION_EXACT 1u   /**< activations to fp32 grade: the reference */
-#define MOTE_PRECISION_BF16                                                            \
-    2u /**< activations rounded to bf16, as the authors' own                           \
-            inference does: prefill about twice as fast */
-#define MOTE_PRECISION_FINE                                                            \
-    3u /**< activations to 2^-16, relative. With this and with                         \
-            bf16, int8 and int4 weights go through the integer                         \
-            units, activations having 8 bits and a scale per                           \
-            32 */
+#define MOTE_PRECISION_BF16 2u    /**< rounded to bf16: the fastest prefill */
+/** Activations to 2^-16, relative. With this and with bf16, int8 and int4 weights go
+ * through the integer units, activations having 8 bits and a scale per 32. */
+#define MOTE_PRECISION_FINE 3u
 
 #define MOTE_DRAFT_AUTO 0u  /**< MTP where the model has it and it pays */
 #define MOTE_DRAFT_OFF 1u   /**< one token per pass */

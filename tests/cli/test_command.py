@@ -331,6 +331,14 @@ class Terminal(Case):
                     except OSError:
                         break
             self.assertIn(mark, screen)
+            # Until the command waits again: what is typed before would be read by the
+            # terminal itself.
+            while select.select([master], [], [], 0.3)[0]:
+                try:
+                    if not os.read(master, 4096):
+                        break
+                except OSError:
+                    break
 
         read_until(b"> ")
         for typed, mark in keys:
