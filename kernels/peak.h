@@ -13,7 +13,7 @@ enum mote_k_peak { MOTE_K_PEAK_F32, MOTE_K_PEAK_BF16, MOTE_K_PEAK_INT8, MOTE_K_P
  * *sink gets something that depends on all of them. BF16 and INT8 fall back to what the
  * ISA would use for such weights. */
 uint64_t mote_k_peak_run(uint32_t flags, uint32_t kind, uint64_t n, float *sink);
-/* Read n bytes (64-byte aligned) once; returns something that depends on all of them.
+/* Read n bytes (a multiple of 256) once; returns something that depends on all of them.
  */
-uint64_t mote_k_read(const void *data, size_t n);
+uint64_t mote_k_read(uint32_t flags, const void *data, size_t n);
 #endif

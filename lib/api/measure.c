@@ -22,7 +22,7 @@ static void read_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
 {
     probe *p = arg;
     (void)worker;
-    atomic_fetch_add(&p->sum, mote_k_read(p->data + (size_t)begin * GRAIN,
+    atomic_fetch_add(&p->sum, mote_k_read(p->flags, p->data + (size_t)begin * GRAIN,
                                       (size_t)(end - begin) * GRAIN));
 }
 
@@ -36,9 +36,10 @@ mote_status mote_x_read_bandwidth(mote_model *m, double *bytes_per_s, mote_error
         if (!m->probe)
             return mote__fail_memory(err, PROBE_BYTES, "the bandwidth measurement");
         m->probe_size = PROBE_BYTES;
+        mote__advise_huge(m->probe, PROBE_BYTES); /* as weights are */
         memset(m->probe, 1, PROBE_BYTES); /* real pages, not the shared zero page */
     }
-    probe p = {.data = m->probe};
+    probe p = {.data = m->probe, .flags = m->net.k.flags};
     uint64_t start = mote__now_ns();
     mote__pool_run(m->pool, PROBE_BYTES / GRAIN, 1, read_range, &p);
     uint64_t ns = mote__now_ns() - start;

@@ -6,6 +6,9 @@
 #ifdef _WIN32
 #include <malloc.h>
 #endif
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 enum { ALIGNMENT = 64 };
 
@@ -92,6 +95,19 @@ int mote__grow(void **ptr, size_t *capacity, size_t need, size_t item)
     *ptr = p;
     *capacity = n;
     return 0;
+}
+
+void mote__advise_huge(void *ptr, size_t size)
+{
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    uintptr_t a = ((uintptr_t)ptr + 4095) / 4096 * 4096;
+    uintptr_t z = ((uintptr_t)ptr + size) / 4096 * 4096;
+    if (z > a)
+        (void)madvise((void *)a, z - a, MADV_HUGEPAGE);
+#else
+    (void)ptr;
+    (void)size;
+#endif
 }
 
 size_t mote__mul(size_t a, size_t b)

@@ -28,6 +28,10 @@ void mote__free(mote__memory *m, int32_t tag, void *ptr, size_t size);
 /* Ensure capacity for `need` items of `item` bytes; 0, or -1 leaving *ptr as it was. */
 int mote__grow(void **ptr, size_t *capacity, size_t need, size_t item);
 
+/* Ask for large pages under a big block: streaming gigabytes through 4 KB pages costs
+ * TLB misses. A hint, which may be refused. */
+void mote__advise_huge(void *ptr, size_t size);
+
 /* a * b, or SIZE_MAX when it overflows. */
 size_t mote__mul(size_t a, size_t b);
 #endif

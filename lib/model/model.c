@@ -9,9 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
 
 mote_status mote__model_begin(
         mote_model **out, const mote_model_options *o, mote_error *err)
@@ -60,14 +57,7 @@ mote_status mote__model_allocate(mote_model *m, mote_error *err)
         return mote__fail(err, MOTE_E_MEMORY,
                 "out of memory: the weights need %llu bytes", (unsigned long long)n);
     m->arena_size = n;
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    /* Streaming gigabytes through 4 KB pages costs TLB misses. A hint: may be refused.
-     */
-    uintptr_t a = ((uintptr_t)m->arena + 4095) / 4096 * 4096;
-    uintptr_t z = ((uintptr_t)m->arena + n) / 4096 * 4096;
-    if (z > a)
-        (void)madvise((void *)a, z - a, MADV_HUGEPAGE);
-#endif
+    mote__advise_huge(m->arena, (size_t)n);
     return MOTE_OK;
 }
 
