@@ -67,5 +67,7 @@ mote_status mote_session_sample(mote_session *session,
         return mote__fail(
                 err, MOTE_E_INVALID, "expected a session and a place for the token");
     mote_status st = mote__options_take(MOTE_OPTIONS_SAMPLER, &so, sampler, err);
-    return st < 0 ? st : mote__session_sample(session, &so, token, err);
+    if (st < 0)
+        return st;
+    MOTE__GUARDED(session, err, mote__session_sample(session, &so, token, err));
 }

@@ -456,8 +456,7 @@ const mote__tensor *mote__checkpoint_at(const mote__checkpoint *c, size_t index)
 
 const mote__tensor *mote__checkpoint_find(const mote__checkpoint *c, const char *name)
 {
-    mote__tensor key;
-    key.name = name;
+    const mote__tensor key = {.name = name};
     return c->n_tensors ? bsearch(&key, c->tensors, c->n_tensors, sizeof key,
                                   mote__tensor_compare)
                         : NULL;

@@ -3,6 +3,7 @@
  * do not depend on its neighbours, so each session gets what it would have got alone.
  */
 #include "base/status.h"
+#include "session/guard.h"
 #include "session/round.h"
 
 enum { ROWS_MAX = 64 }; /* of one pass */
@@ -98,17 +99,9 @@ static void step(mote_session *const *sessions, uint32_t n_sessions, uint32_t *f
         statuses[which[i]] = st;
 }
 
-mote_status mote_session_next_batch(mote_session *const *sessions, uint32_t n_sessions,
+static mote_status next_batch(mote_session *const *sessions, uint32_t n_sessions,
         mote_piece *pieces, mote_status *statuses, mote_error *err)
 {
-    if (!n_sessions)
-        return MOTE_DONE;
-    if (!sessions || !pieces || !statuses)
-        return mote__fail(
-                err, MOTE_E_INVALID, "expected sessions, pieces and statuses");
-    mote_status st = check(sessions, n_sessions, pieces, err);
-    if (st < 0)
-        return st;
     mote__clear(err);
     uint64_t start = mote__now_ns();
     for (uint32_t i = 0; i < n_sessions; i++)
@@ -131,4 +124,27 @@ mote_status mote_session_next_batch(mote_session *const *sessions, uint32_t n_se
     for (uint32_t i = 0; i < n_sessions; i++)
         sessions[i]->stats.generate_ns += spent / n_sessions;
     return going ? MOTE_OK : failed < 0 ? failed : MOTE_DONE;
+}
+
+mote_status mote_session_next_batch(mote_session *const *sessions, uint32_t n_sessions,
+        mote_piece *pieces, mote_status *statuses, mote_error *err)
+{
+    if (!n_sessions)
+        return MOTE_DONE;
+    if (!sessions || !pieces || !statuses)
+        return mote__fail(
+                err, MOTE_E_INVALID, "expected sessions, pieces and statuses");
+    mote_status st = check(sessions, n_sessions, pieces, err);
+    if (st < 0)
+        return st;
+    uint32_t inside = 0;
+    while (inside < n_sessions && st >= 0) {
+        st = mote__session_enter(sessions[inside], err);
+        inside += st >= 0;
+    }
+    if (st >= 0)
+        st = next_batch(sessions, n_sessions, pieces, statuses, err);
+    while (inside)
+        (void)mote__session_leave(sessions[--inside], MOTE_OK);
+    return st;
 }

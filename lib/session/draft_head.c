@@ -76,7 +76,7 @@ void mote__draft_head_begin(mote_session *s, uint32_t n)
 static uint32_t better(const float *logits, uint32_t best, uint32_t vocab,
         uint32_t begin, uint32_t end)
 {
-    for (uint32_t v = begin; v < end && v < vocab; v++)
+    for (uint32_t v = begin; v < vocab && v < end; v++)
         if (best >= vocab || logits[v] > logits[best] ||
                 (logits[v] == logits[best] && v < best))
             best = v;

@@ -2,7 +2,8 @@
 /* A session belongs to one thread at a time. Debug builds notice when a second call
  * comes while one is inside, and refuse it instead of corrupting the session; release
  * builds do not look. Callbacks are inside a call as well: a session must not be used
- * from its own progress function. */
+ * from its own progress function. mote_session_reset(), which has no status, does
+ * nothing then. Reading a position or a token is not looked at. */
 #ifndef MOTE_SESSION_GUARD_H
 #define MOTE_SESSION_GUARD_H
 #include "base/status.h"

@@ -94,7 +94,7 @@ mote_status mote_session_logprobs(mote_session *s, uint32_t position, float *log
     return MOTE_OK;
 }
 
-mote_status mote_session_mtp_logits(mote_session *s, uint32_t position, float *logits,
+static mote_status mtp_logits(mote_session *s, uint32_t position, float *logits,
         size_t capacity, mote_error *err)
 {
     mote_status st = check_room(s, logits, capacity, err);
@@ -136,4 +136,10 @@ mote_status mote_session_mtp_logits(mote_session *s, uint32_t position, float *l
         return st;
     x = mote__work_out(s->work);
     return mote__session_head(s, &x, 1, logits, err);
+}
+
+mote_status mote_session_mtp_logits(mote_session *s, uint32_t position, float *logits,
+        size_t capacity, mote_error *err)
+{
+    MOTE__GUARDED(s, err, mtp_logits(s, position, logits, capacity, err));
 }

@@ -177,7 +177,7 @@ mote_status mote__session_open(
     return st < 0 ? st : open_sized(out, m, o, NULL, err);
 }
 
-mote_status mote_session_fork(mote_session **out, mote_session *s, mote_error *err)
+static mote_status fork_session(mote_session **out, mote_session *s, mote_error *err)
 {
     if (out)
         *out = NULL;
@@ -203,6 +203,13 @@ mote_status mote_session_fork(mote_session **out, mote_session *s, mote_error *e
     mote__sampler_state_get(s->sampler, &state);
     mote__sampler_state_set(f->sampler, &state);
     return MOTE_OK;
+}
+
+mote_status mote_session_fork(mote_session **out, mote_session *s, mote_error *err)
+{
+    if (out)
+        *out = NULL;
+    MOTE__GUARDED(s, err, fork_session(out, s, err));
 }
 
 void mote_session_close(mote_session *s)
@@ -488,10 +495,11 @@ mote_status mote_session_rewind(mote_session *s, uint32_t position, mote_error *
 
 void mote_session_reset(mote_session *s)
 {
-    if (s) {
+    if (s && mote__session_enter(s, NULL) >= 0) {
         mote__session_settle(s);
         rewind_to(s, 0);
         atomic_store_explicit(&s->cancel, 0, memory_order_relaxed);
+        (void)mote__session_leave(s, MOTE_OK);
     }
 }
 
