@@ -208,7 +208,7 @@ MOTE_API mote_status mote_session_next(
 /** Advance several sessions of one model in one pass over the weights. Each gets
  * exactly what mote_session_next() would have given it (drafting aside). All must have
  * the same precision and KV type.
- *  @param pieces    one per session, struct_size set
+ *  @param pieces    one per session, struct_size set and the same in each
  *  @param statuses  receives one status per session
  *  @return MOTE_OK when at least one went on; MOTE_DONE when all had ended. @since 0.1
  */

@@ -43,9 +43,18 @@ static mote_status advance(mote_session *const *sessions, const uint32_t *which,
     return MOTE_OK;
 }
 
-static mote_status check(mote_session *const *sessions, uint32_t n,
-        const mote_piece *pieces, mote_error *err)
+/* Pieces lie as far apart as the caller's header says, which may be older or newer. */
+static mote_piece *piece_at(mote_piece *pieces, uint32_t i)
 {
+    return (mote_piece *)(void *)((char *)pieces + (size_t)i * pieces->struct_size);
+}
+
+static mote_status check(
+        mote_session *const *sessions, uint32_t n, mote_piece *pieces, mote_error *err)
+{
+    if (!mote__sized(pieces->struct_size, 16) ||
+            pieces->struct_size % _Alignof(mote_piece))
+        return mote__fail(err, MOTE_E_INVALID, "piece 0: struct_size is not set");
     mote_status st = MOTE_OK;
     uint32_t marked = 0;
     for (; marked < n; marked++) {
@@ -53,9 +62,10 @@ static mote_status check(mote_session *const *sessions, uint32_t n,
         if (!s || s->model != sessions[0]->model)
             st = mote__fail(err, MOTE_E_INVALID,
                     "session %u: expected one of the same model", marked);
-        else if (!mote__sized(pieces[marked].struct_size, 16))
-            st = mote__fail(
-                    err, MOTE_E_INVALID, "piece %u: struct_size is not set", marked);
+        else if (piece_at(pieces, marked)->struct_size != pieces->struct_size)
+            st = mote__fail(err, MOTE_E_INVALID,
+                    "piece %u: expected the struct_size of piece 0 (%u), found %u",
+                    marked, pieces->struct_size, piece_at(pieces, marked)->struct_size);
         else if (s->batch_mark)
             st = mote__fail(err, MOTE_E_INVALID, "session %u is the same as %u", marked,
                     s->batch_mark - 1);
@@ -114,8 +124,8 @@ static mote_status next_batch(mote_session *const *sessions, uint32_t n_sessions
     mote_status failed = MOTE_OK;
     for (uint32_t i = 0; i < n_sessions; i++) {
         if (statuses[i] >= 0)
-            statuses[i] =
-                    mote__round_deliver(sessions[i], &pieces[i], unless_told(err));
+            statuses[i] = mote__round_deliver(
+                    sessions[i], piece_at(pieces, i), unless_told(err));
         if (statuses[i] < 0)
             failed = statuses[i];
         going += statuses[i] == MOTE_OK;
