@@ -30,8 +30,7 @@ static void list_options(cli_set *set, bench_args *a)
                      "combination."};
     cli_add(set, 0, "preset", CLI_TEXT, &a->preset, "NAME",
             "random weights in the shape of deepseek-v2-lite, moonlight-16b, "
-            "deepseek-v3 "
-            "or kimi-k2");
+            "deepseek-v3, kimi-k2 or tiny-v3");
     cli_add(set, 0, "layers", CLI_U32, &a->layers, "N", "cut the preset to N layers");
     cli_add(set, 0, "type", CLI_CHOICE, &a->type, "bf16|fp8|int8|int4",
             "type of the preset's weights; fp8 by default");

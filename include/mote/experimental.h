@@ -15,7 +15,8 @@
 MOTE_BEGIN_DECLS
 
 /** Make a model of a known shape with random weights, to learn how fast it would run.
- *  @param preset   "deepseek-v2-lite", "moonlight-16b", "deepseek-v3", "kimi-k2"
+ *  @param preset   "deepseek-v2-lite", "moonlight-16b", "deepseek-v3", "kimi-k2",
+ *                  or "tiny-v3", the bundled model's shape
  *  @param n_layers cut the depth; 0: all
  *  @param type     MOTE_TYPE_FP8 (default for 0), BF16, INT8, INT4
  *  @param seed     of the weights

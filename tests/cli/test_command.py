@@ -688,5 +688,54 @@ class Bench(Case):
         self.refuse(2, "--accept", "bench", "--accept", "0.5")
 
 
+class Presets(Case):
+    """Random weights of a known shape, measured and packed."""
+
+    def test_bench(self):
+        for kind in ("fp8", "bf16", "int8", "int4"):
+            done = mote("bench", "--preset", "tiny-v3", "--type", kind, "-p", "24", "-n", "6", "-d",
+                        "0,8", "-r", "1", "-t", "1,2", "--mtp", "2", "--accept", "0.8",
+                        "--sessions", "3", "--json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            runs = json.loads(done.stdout)
+            self.assertEqual([(r["threads"], r["depth"]) for r in runs],
+                             [(1, 0), (1, 8), (2, 0), (2, 8)])
+            for r in runs:
+                for key in ("prefill_tokens_per_s", "decode_tokens_per_s", "prefill_flops_per_token",
+                            "read_bandwidth_bytes_per_s", "peak_flops_per_s", "peak_rss_bytes"):
+                    self.assertGreater(r[key], 0, key)
+                # all but the embedding, of which a token reads one row, and idle experts
+                self.assertGreater(r["active_bytes_per_token"], 2_000_000)
+                self.assertLess(r["active_bytes_per_token"], 7_500_000)
+                self.assertEqual(r["speculation"]["draft_tokens"], 2)
+                self.assertGreaterEqual(r["speculation"]["tokens_per_pass"], 1)
+                self.assertEqual(r["batch"]["sessions"], 3)
+        text = mote("bench", "--preset", "tiny-v3", "-p", "8", "-n", "2", "-r", "1")
+        self.assertEqual(text.returncode, 0, text.stderr)
+        self.assertIn(b"of the read bandwidth", text.stdout)
+
+    def test_pack(self):
+        for kind in ("fp8", "bf16", "int8", "int4"):
+            one, two = self.path("one.mote"), self.path("two.mote")
+            for at in (one, two):
+                done = mote("pack", "--preset", "tiny-v3", "--type", kind, "-o", at)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            with open(one, "rb") as a, open(two, "rb") as b:
+                self.assertEqual(a.read(), b.read())
+            self.assertEqual(mote("pack", "--verify", one).returncode, 0)
+            info = mote("info", "-m", one, "--json")
+            self.assertEqual(info.returncode, 0, info.stderr)
+            self.assertIn(b"4096", info.stdout)
+            self.assertEqual(mote("bench", "-m", one, "-p", "8", "-n", "2", "-r", "1").returncode, 0)
+
+    def test_unknown(self):
+        for command in (["bench"], ["pack", "-o", self.path("x.mote")]):
+            done = mote(*command, "--preset", "nothing")
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(b"deepseek-v2-lite", done.stderr)
+        done = mote("bench", "--preset", "deepseek-v3", "--layers", "9999")
+        self.assertIn(done.returncode, (1, 2))
+
+
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[3:]])

@@ -13,7 +13,7 @@ cd "$work"
 find "$build/lib" "$build/kernels" -name '*.gcda' | while read -r data; do
     gcov -n "$data" 2>/dev/null
 done | awk '
-    /^File/ { file = $2; gsub(/\x27/, "", file); keep = file ~ /(^|\/)(lib|kernels)\// }
+    /^File/ { file = $2; gsub(/\x27/, "", file); keep = file ~ /^(\.\.\/)*(lib|kernels)\// }
     /^Lines executed/ && keep {
         split($2, part, ":"); percent = part[2] + 0; lines = $4 + 0
         hit = percent * lines / 100
