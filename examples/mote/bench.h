@@ -11,9 +11,10 @@ typedef struct bench_setting {
     uint32_t prefill, decode, depth; /* tokens */
     uint32_t repeats;
     uint32_t kv_type, precision;
-    uint32_t drafts;   /* 0: no measurement of speculation */
-    float acceptance;  /* forced; negative: as the model has it */
-    uint32_t sessions; /* 0 or 1: no measurement of batches */
+    uint32_t speculate; /* measure it too */
+    uint32_t drafts;    /* 0: adaptive, as sessions are by default */
+    float acceptance;   /* forced; negative: as the model has it */
+    uint32_t sessions;  /* 0 or 1: no measurement of batches */
     uint64_t seed;
 } bench_setting;
 
@@ -31,10 +32,14 @@ typedef struct bench_result {
     double stream_stall; /* seconds waited for the disk per token */
 
     double draft_rate, draft_plain_rate; /* tokens/s */
+    double draft_speedup;                /* median of the pairs */
     double first_acceptance, tokens_per_pass;
-    double draft_bound; /* speed-up that the bytes allow */
+    double draft_plain_bytes, draft_round_bytes; /* of weights, as they were read */
+    double draft_bound;                          /* speed-up that these allow */
 
-    double batch_rate, batch_single_rate; /* tokens/s, all sessions together */
+    double batch_rate, batch_single_rate;   /* tokens/s, all sessions together */
+    double batch_speedup;                   /* median of the pairs */
+    double batch_single_bytes, batch_bytes; /* of weights, of a pass */
     double batch_bound;
 } bench_result;
 

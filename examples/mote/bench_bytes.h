@@ -6,11 +6,6 @@
 
 /* Multiply-adds count as two operations. The head is applied to the last token only. */
 double bench_prefill_flops(const mote_model_info *info, uint32_t tokens);
-/* Weight bytes of one pass over `tokens` positions: what is not an expert once, and the
- * distinct experts that so many tokens choose when the router is uniform. */
-double bench_pass_bytes(const mote_model_info *info, double tokens);
-/* Weight bytes of one draft: the MTP module and the head. */
-double bench_draft_bytes(const mote_model_info *info);
 /* Bytes of cache that one decoded token reads at a depth. */
 uint64_t bench_kv_bytes(const mote_model_info *info, uint32_t kv_type, uint32_t depth);
 /* 'f', 'b', '8', 'i', '4': the type that most weights have (f32, bf16, fp8, int8,

@@ -172,9 +172,18 @@ static int measure_decode(bench *b, bench_result *r)
     return CLI_OK;
 }
 
-/* Make `n` sessions generate from the same point on, all in one pass when n > 1. */
-static mote_status generate_once(
-        bench *b, mote_session **sessions, uint32_t n, uint32_t base, double *rate)
+static uint64_t total_bytes(mote_session *const *sessions, uint32_t n)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += mote_x_session_weight_bytes(sessions[i]);
+    return sum;
+}
+
+/* Make `n` sessions generate from the same point on, all in one pass when n > 1; add
+ * the weight bytes that were read. */
+static mote_status generate_once(bench *b, mote_session **sessions, uint32_t n,
+        uint32_t base, double *rate, uint64_t *bytes)
 {
     mote_generate_options o = MOTE_GENERATE_OPTIONS_INIT;
     mote_piece pieces[64];
@@ -191,6 +200,7 @@ static mote_status generate_once(
         if (st >= 0)
             st = mote_session_generate(sessions[i], &o, NULL, &b->err);
     }
+    *bytes -= total_bytes(sessions, n);
     const double begin = cli_seconds();
     while (st == MOTE_OK) {
         if (n == 1) {
@@ -202,6 +212,7 @@ static mote_status generate_once(
             tokens += statuses[i] == MOTE_OK ? pieces[i].n_tokens : 0;
     }
     *rate = (double)tokens / (cli_seconds() - begin);
+    *bytes += total_bytes(sessions, n);
     return st;
 }
 
@@ -219,7 +230,8 @@ static int measure_drafts(bench *b, bench_result *r)
     double plain[REPEATS_MAX], drafted[REPEATS_MAX], speedups[REPEATS_MAX];
     mote_session *with = NULL;
     mote_session_stats stats = MOTE_SESSION_STATS_INIT;
-    int code = open_session(b, &with, MOTE_DRAFT_MTP, s->drafts);
+    int code = open_session(
+            b, &with, s->drafts ? MOTE_DRAFT_MTP : MOTE_DRAFT_AUTO, s->drafts);
     if (code != CLI_OK)
         return code;
     mote_session_reset(b->session);
@@ -229,10 +241,15 @@ static int measure_drafts(bench *b, bench_result *r)
     if (code == CLI_OK && s->acceptance >= 0)
         mote_x_session_force_acceptance(with, s->acceptance);
     mote_status st = MOTE_OK;
+    uint64_t bytes[2] = {0, 0};
     for (uint32_t i = 0; code == CLI_OK && i < s->repeats && st >= 0; i++) {
-        st = generate_once(b, &b->session, 1, base, &plain[i]);
-        if (st >= 0)
-            st = generate_once(b, &with, 1, base, &drafted[i]);
+        /* in turn first and second: what drifts favours neither */
+        for (uint32_t k = 0; k < 2 && st >= 0; k++) {
+            const int d = (i + k) % 2 == 1;
+            mote_session *one = d ? with : b->session;
+            st = generate_once(
+                    b, &one, 1, base, d ? &drafted[i] : &plain[i], &bytes[d]);
+        }
         speedups[i] = drafted[i] / plain[i];
     }
     if (code == CLI_OK && st >= 0)
@@ -243,19 +260,18 @@ static int measure_drafts(bench *b, bench_result *r)
         return code;
     if (st < 0)
         return cli_fail_with(&b->err, "speculating");
-    uint64_t drafts = 0;
-    for (int i = 0; i < 4; i++)
-        drafts += stats.drafted[i];
     const double passes = stats.passes ? (double)stats.passes : 1;
     r->draft_plain_rate = median(plain, s->repeats);
-    r->draft_rate = r->draft_plain_rate * median(speedups, s->repeats);
+    r->draft_speedup = median(speedups, s->repeats);
+    r->draft_rate = median(drafted, s->repeats);
     r->first_acceptance = stats.drafted[0]
                                   ? (double)stats.accepted[0] / (double)stats.drafted[0]
                                   : NAN;
     r->tokens_per_pass = (double)stats.generated_tokens / passes;
-    const double round = bench_pass_bytes(b->info, 1 + (double)drafts / passes) +
-                         bench_draft_bytes(b->info) * (double)drafts / passes;
-    r->draft_bound = r->tokens_per_pass * (double)b->info->bytes_active / round;
+    const double tokens = (double)s->repeats * s->decode;
+    r->draft_plain_bytes = (double)bytes[0] / tokens;
+    r->draft_round_bytes = (double)bytes[1] / tokens * r->tokens_per_pass;
+    r->draft_bound = (double)bytes[0] / (double)bytes[1];
     return CLI_OK;
 }
 
@@ -263,7 +279,8 @@ static int measure_batch(bench *b, bench_result *r)
 {
     const bench_setting *s = b->s;
     const uint32_t base = s->depth ? s->depth : 16;
-    double single[REPEATS_MAX], batch[REPEATS_MAX];
+    double single[REPEATS_MAX], batch[REPEATS_MAX], speedups[REPEATS_MAX];
+    uint64_t bytes[2] = {0, 0};
     mote_session *sessions[64] = {0};
     mote_status st = MOTE_OK;
     int code = CLI_OK;
@@ -274,9 +291,12 @@ static int measure_batch(bench *b, bench_result *r)
             code = prepare(b, sessions[i], base, i % 32);
     }
     for (uint32_t i = 0; code == CLI_OK && i < s->repeats && st >= 0; i++) {
-        st = generate_once(b, sessions, 1, base, &single[i]);
+        /* each in turn alone: their texts, and so their experts, differ */
+        st = generate_once(
+                b, sessions + i % s->sessions, 1, base, &single[i], &bytes[0]);
         if (st >= 0)
-            st = generate_once(b, sessions, s->sessions, base, &batch[i]);
+            st = generate_once(b, sessions, s->sessions, base, &batch[i], &bytes[1]);
+        speedups[i] = batch[i] / single[i];
     }
     cli_interrupts_session(b->session);
     for (uint32_t i = 0; i < s->sessions; i++)
@@ -287,8 +307,11 @@ static int measure_batch(bench *b, bench_result *r)
         return cli_fail_with(&b->err, "decoding in a batch");
     r->batch_single_rate = median(single, s->repeats);
     r->batch_rate = median(batch, s->repeats);
-    r->batch_bound = s->sessions * (double)b->info->bytes_active /
-                     bench_pass_bytes(b->info, s->sessions);
+    r->batch_speedup = median(speedups, s->repeats);
+    const double passes = (double)s->repeats * s->decode;
+    r->batch_single_bytes = (double)bytes[0] / passes;
+    r->batch_bytes = (double)bytes[1] / passes;
+    r->batch_bound = s->sessions * r->batch_single_bytes / r->batch_bytes;
     return CLI_OK;
 }
 
@@ -315,7 +338,7 @@ int bench_measure(mote_model *model, const mote_model_info *info,
         code = measure_prefill(&b, r);
     if (code == CLI_OK)
         code = measure_decode(&b, r);
-    if (code == CLI_OK && s->drafts)
+    if (code == CLI_OK && s->speculate)
         code = measure_drafts(&b, r);
     if (code == CLI_OK && s->sessions > 1)
         code = measure_batch(&b, r);

@@ -16,7 +16,7 @@ typedef struct bench_args {
     float acceptance;
     uint64_t seed;
     cli_list prefill, decode, depth, threads;
-    uint32_t drafts; /* from mtp */
+    uint32_t speculate, drafts; /* from mtp */
 } bench_args;
 
 static const char *const kv_names[] = {"bf16", "f32", "bf16", "fp8"};
@@ -49,8 +49,8 @@ static void list_options(cli_set *set, bench_args *a)
             "f32|bf16|fp8", NULL);
     cli_add_field(set, 0, "precision", MOTE_OPTIONS_SESSION, &a->session, "precision",
             "exact|bf16", "activations while prefilling; bf16 by default here");
-    cli_add(set, 0, "mtp", CLI_TEXT, &a->mtp, "N|off",
-            "measure speculation too, drafting N tokens");
+    cli_add(set, 0, "mtp", CLI_TEXT, &a->mtp, "N|auto|off",
+            "measure speculation too, drafting N tokens; auto: where it pays");
     cli_add(set, 0, "accept", CLI_F32, &a->acceptance, "P",
             "accept drafts with this probability, whatever the model says");
     cli_add_range(set, 0, "sessions", CLI_U32, &a->sessions, "N", 1, 64,
@@ -62,7 +62,7 @@ static void list_options(cli_set *set, bench_args *a)
 
 static int open_model(mote_model **out, const bench_args *a, uint32_t threads)
 {
-    const uint32_t mtp = a->drafts ? MOTE_MTP_ON : MOTE_MTP_OFF;
+    const uint32_t mtp = a->speculate ? MOTE_MTP_ON : MOTE_MTP_OFF;
     cli_model_args args = a->model;
     args.options.n_threads = threads;
     if (!a->preset)
@@ -126,17 +126,18 @@ static void print_json(cli_json *j, const bench_args *a, mote_model *model,
         json_number(j, "stall_s_per_token", r->stream_stall);
         json_close(j, '}');
     }
-    if (s->drafts) {
+    if (s->speculate) {
         json_open(j, "speculation", '{');
         json_unsigned(j, "draft_tokens", s->drafts);
         json_number(j, "first_draft_acceptance", r->first_acceptance);
         json_number(j, "tokens_per_pass", r->tokens_per_pass);
         json_number(j, "tokens_per_s", r->draft_rate);
         json_number(j, "plain_tokens_per_s", r->draft_plain_rate);
-        json_number(j, "speedup", r->draft_rate / r->draft_plain_rate);
+        json_number(j, "speedup", r->draft_speedup);
+        json_number(j, "weight_bytes_per_round", r->draft_round_bytes);
+        json_number(j, "weight_bytes_per_plain_token", r->draft_plain_bytes);
         json_number(j, "bound_speedup", r->draft_bound);
-        json_number(
-                j, "bound_share", r->draft_rate / r->draft_plain_rate / r->draft_bound);
+        json_number(j, "bound_share", r->draft_speedup / r->draft_bound);
         json_close(j, '}');
     }
     if (s->sessions > 1) {
@@ -144,10 +145,11 @@ static void print_json(cli_json *j, const bench_args *a, mote_model *model,
         json_unsigned(j, "sessions", s->sessions);
         json_number(j, "tokens_per_s", r->batch_rate);
         json_number(j, "single_tokens_per_s", r->batch_single_rate);
-        json_number(j, "speedup", r->batch_rate / r->batch_single_rate);
+        json_number(j, "speedup", r->batch_speedup);
+        json_number(j, "weight_bytes_per_pass", r->batch_bytes);
+        json_number(j, "weight_bytes_per_plain_token", r->batch_single_bytes);
         json_number(j, "bound_speedup", r->batch_bound);
-        json_number(j, "bound_share",
-                r->batch_rate / r->batch_single_rate / r->batch_bound);
+        json_number(j, "bound_share", r->batch_speedup / r->batch_bound);
         json_close(j, '}');
     }
     json_unsigned(j, "peak_rss_bytes", cli_peak_rss());
@@ -175,17 +177,24 @@ static void print_text(mote_model *model, const mote_model_info *info,
                "ms "
                "waited a token\n",
                 r->expert_hits * 100, r->stream_bytes * 1e-6, r->stream_stall * 1e3);
-    if (s->drafts)
-        printf("  mtp     %5u  %9.1f tokens/s  %.2f times plain; the bytes allow %.2f "
-               "at "
-               "%.2f tokens a pass, first draft %.1f %%\n",
-                s->drafts, r->draft_rate, r->draft_rate / r->draft_plain_rate,
-                r->draft_bound, r->tokens_per_pass, r->first_acceptance * 100);
+    if (s->speculate) {
+        char drafts[16] = "auto";
+        if (s->drafts)
+            snprintf(drafts, sizeof drafts, "%u", s->drafts);
+        printf("  mtp     %5s  %9.1f tokens/s  %.3f times plain, %.1f %% of the %.3f "
+               "that bytes allow (%.2f tokens and %.2f MB a round, %.2f MB a plain "
+               "token; first draft %.1f %%)\n",
+                drafts, r->draft_rate, r->draft_speedup,
+                100 * r->draft_speedup / r->draft_bound, r->draft_bound,
+                r->tokens_per_pass, r->draft_round_bytes * 1e-6,
+                r->draft_plain_bytes * 1e-6, r->first_acceptance * 100);
+    }
     if (s->sessions > 1)
-        printf("  batch   %5u  %9.1f tokens/s  %.2f times one session; the bytes allow "
-               "%.2f\n",
-                s->sessions, r->batch_rate, r->batch_rate / r->batch_single_rate,
-                r->batch_bound);
+        printf("  batch   %5u  %9.1f tokens/s  %.2f times one session, %.1f %% of the "
+               "%.2f that bytes allow (%.1f MB a pass, %.1f MB alone)\n",
+                s->sessions, r->batch_rate, r->batch_speedup,
+                100 * r->batch_speedup / r->batch_bound, r->batch_bound,
+                r->batch_bytes * 1e-6, r->batch_single_bytes * 1e-6);
 }
 
 /* Every combination of prompt, decode and depth on one open model. */
@@ -198,6 +207,7 @@ static int measure_model(bench_args *a, mote_model *model, cli_json *j)
     bench_setting s = {.repeats = a->repeats,
             .kv_type = a->session.kv_type,
             .precision = a->session.precision,
+            .speculate = a->speculate,
             .drafts = a->drafts,
             .acceptance = a->acceptance,
             .sessions = a->sessions,
@@ -281,11 +291,15 @@ int cmd_bench(int argc, char **argv)
     if (!a.preset && (a.layers || a.type))
         return cli_usage(&set, "--layers and --type belong to a --preset");
     if (a.mtp && strcmp(a.mtp, "off")) {
-        if (cli_number(a.mtp, strlen(a.mtp), 1, 4, &drafts))
-            return cli_usage(&set, "--mtp: expected 1 to 4 or off, found '%s'", a.mtp);
+        a.speculate = 1;
+        if (!strcmp(a.mtp, "auto"))
+            drafts = 0;
+        else if (cli_number(a.mtp, strlen(a.mtp), 1, 4, &drafts))
+            return cli_usage(
+                    &set, "--mtp: expected 1 to 4, auto or off, found '%s'", a.mtp);
         a.drafts = (uint32_t)drafts;
     }
-    if (!isnan(a.acceptance) && !a.drafts)
+    if (!isnan(a.acceptance) && !a.speculate)
         return cli_usage(&set, "--accept belongs to --mtp");
     if (a.acceptance < 0 || a.acceptance > 1)
         return cli_usage(&set, "--accept: expected a share from 0 to 1");

@@ -65,6 +65,10 @@ MOTE_API mote_status mote_x_session_tap(mote_session *session, const int32_t *to
  * measure speed at a given acceptance; output is then meaningless. Negative: off.
  * @since 0.1 */
 MOTE_API void mote_x_session_force_acceptance(mote_session *session, float probability);
+/** Bytes of weights that the session's passes have read so far, each matrix once a
+ * pass: the experts that a pass chose, the draft module and its head where they ran.
+ * A batch is counted with the session whose buffers served it. @since 0.1 */
+MOTE_API uint64_t mote_x_session_weight_bytes(const mote_session *session);
 
 MOTE_END_DECLS
 /** @} */

@@ -128,7 +128,8 @@ MOTE_API mote_status mote_session_logprobs(mote_session *session, uint32_t posit
         float *logprobs, size_t capacity, mote_error *err);
 /** Logits of the MTP module at @p position, given the token at @p position + 1: its
  * guess at the token at @p position + 2. MOTE_E_UNSUPPORTED without an MTP module, or
- * where the draft option is off or ngram: its cache is not kept then. @since 0.1 */
+ * where the draft option is off or ngram: its cache is not kept then; with auto it may
+ * begin late in a long text, with mtp it is whole. @since 0.1 */
 MOTE_API mote_status mote_session_mtp_logits(mote_session *session, uint32_t position,
         float *logits, size_t capacity, mote_error *err);
 /** Choose a token from the logits at the end of the sequence, without appending it.

@@ -65,7 +65,8 @@ mote_status mote_x_model_synthesize(mote_model **out, const char *preset,
         return st;
     mote__config *c = &m->net.config;
     st = shape(c, &dense, &expert, preset, n_layers, type, err);
-    /* Asked for, a preset has a draft module even where the published model has none. */
+    /* Asked for, a preset has a draft module even where the published model has none.
+     */
     if (st >= 0 && o.mtp == MOTE_MTP_ON && !c->num_nextn_predict_layers)
         c->num_nextn_predict_layers = 1;
     /* asked for, a shape without the module gets one: what would it bring? */
@@ -193,4 +194,9 @@ void mote_x_session_force_acceptance(mote_session *session, float probability)
 {
     if (session)
         session->force_acceptance = probability;
+}
+
+uint64_t mote_x_session_weight_bytes(const mote_session *session)
+{
+    return session ? mote__work_weight_bytes(session->work) : 0;
 }

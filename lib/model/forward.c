@@ -95,6 +95,7 @@ mote_status mote__forward_mtp(const mote__net *net, mote__pool *pool, mote__work
                 2 * hidden, p->n);
     mote__norm_pack(net, pool, NULL, 0, w->act, form, w->xn, 2 * hidden, NULL,
             2 * hidden, p->n);
+    w->weight_bytes += mote__matrix_bytes(&y->eh_proj);
     mote__matmul(net, pool, w->x, hidden, &y->eh_proj, w->act, form, p->n);
     mote__mla(net, pool, w, p, layer);
     mote_status st = mote__ffn(net, pool, w, p, layer, 0, err);
@@ -114,6 +115,7 @@ void mote__head(const mote__net *net, mote__pool *pool, mote__work *w,
     size_t step = net->k.act_bytes(f, hidden);
     for (uint32_t i = 0; i < n; i++)
         net->k.act_pack(w->act + i * step, f, x[i], hidden, hidden, 1);
+    w->weight_bytes += mote__matrix_bytes(&net->head);
     mote__matmul(net, pool, logits, ld, &net->head, w->act, f, n);
 }
 
@@ -149,5 +151,7 @@ void mote__head_some(const mote__net *net, mote__pool *pool, mote__work *w,
     some_job j = {net, w->act, list, logits,
             type == MOTE_K_I8 || type == MOTE_K_I4 ? form_int : form, n_first};
     net->k.act_pack(w->act, j.form, x, hidden, hidden, 1);
+    w->weight_bytes += mote__matrix_bytes(&net->head) * (n_first + n_list) /
+                       mote_k_panels(net->head.n_rows);
     mote__pool_run(pool, n_first + n_list, 1, some_range, &j);
 }

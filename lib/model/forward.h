@@ -56,6 +56,8 @@ mote_status mote__forward(const mote__net *net, mote__pool *pool, mote__work *w,
  * The output is the state after shared_head.norm. */
 mote_status mote__forward_mtp(const mote__net *net, mote__pool *pool, mote__work *w,
         const mote__pass *p, const float *const *h, mote_error *err);
+/* Bytes of weights that its passes have read so far, each matrix once a pass. */
+uint64_t mote__work_weight_bytes(const mote__work *w);
 /* [n][hidden] of the last pass. */
 const float *mote__work_out(const mote__work *w);
 /* logits[r * ld + v] of n states x[r], at most max_rows. */

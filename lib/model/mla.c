@@ -183,6 +183,12 @@ void mote__mla(const mote__net *net, mote__pool *pool, mote__work *w,
     mote__pool_run(pool, c->num_attention_heads, 1, attend_range, &j);
 
     uint32_t width = c->num_attention_heads * c->v_head_dim;
+    w->weight_bytes +=
+            mote__matrix_bytes(&y->q_a) + mote__matrix_bytes(&y->kv_a) +
+            mote__matrix_bytes(&y->o) +
+            c->num_attention_heads * (mote__matrix_bytes(&y->q_b.first) +
+                                             mote__matrix_bytes(&y->uk.first) +
+                                             mote__matrix_bytes(&y->uv.first));
     out_job o = {net, w, y, mote__form_of(p, &y->o), p->n};
     if (p->observe)
         p->observe(p->observe_user, layer, MOTE__ROLE_O, 0, w->ctx, width, width, p->n);

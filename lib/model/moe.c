@@ -326,6 +326,10 @@ static mote_status run_wave(moe_job *j, mote__pool *pool, mote_error *err)
     const mote__expert_source *source = j->y->router ? j->net->source : NULL;
     uint32_t n_routed = routed_in_wave(j);
     place_rows(j);
+    for (uint32_t a = j->first; a < j->last; a++)
+        w->weight_bytes += mote__matrix_bytes(&w->expert[a].gate) +
+                           mote__matrix_bytes(&w->expert[a].up) +
+                           mote__matrix_bytes(&w->expert[a].down);
     gate_up(j, pool, 1);
     if (source && n_routed) {
         mote_status st = source->wait(
@@ -400,6 +404,8 @@ mote_status mote__ffn(const mote__net *net, mote__pool *pool, mote__work *w,
     const mote__layer *y = &net->layers[layer];
     moe_job j = {.net = net, .w = w, .p = p, .y = y, .layer = layer};
     if (y->router) {
+        w->weight_bytes +=
+                (uint64_t)c->n_routed_experts * c->hidden_size * sizeof(float);
         /* The router and every expert read the same normed x. */
         mote__norm_pack(net, pool, w->xn, c->hidden_size, NULL, 0, w->x, c->hidden_size,
                 y->ffn_norm, c->hidden_size, p->n);

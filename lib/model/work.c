@@ -130,6 +130,10 @@ uint32_t mote__work_rows(const mote__work *w)
 {
     return w->max_rows;
 }
+uint64_t mote__work_weight_bytes(const mote__work *w)
+{
+    return w->weight_bytes;
+}
 const float *mote__work_out(const mote__work *w)
 {
     return w->out;

@@ -33,8 +33,8 @@ struct mote__work {
     uint32_t *begin;      /* [experts + 2]: where an expert's rows begin in list */
     uint32_t *active;     /* [experts + 1]: experts with rows, ascending */
     mote__expert *expert; /* [experts + 1]: their weights */
-    uint8_t *present;      /* [experts + 1]: usable now (streaming) */
-    uint32_t *guess;       /* [k]: predicted experts of the next layer */
+    uint8_t *present;     /* [experts + 1]: usable now (streaming) */
+    uint32_t *guess;      /* [k]: predicted experts of the next layer */
     uint64_t *h_at;       /* [experts + 1]: offset of an expert's rows in h (floats) */
     uint64_t *act_at;     /* the same in h_act (bytes) */
     float *h;             /* [rows * k][inter] + [rows][shared inter] */
@@ -42,7 +42,16 @@ struct mote__work {
     uint8_t *per_worker;  /* [workers][worker_bytes] */
     size_t worker_bytes;
     uint64_t total_bytes;
+    uint64_t weight_bytes; /* read so far: each matrix once a pass */
 };
+
+static inline uint64_t mote__matrix_bytes(const mote_k_matrix *m)
+{
+    return m->data ? mote_k_data_bytes(m->type, m->n_rows, m->n_cols) +
+                             mote_k_scale_count(m->type, m->n_rows, m->n_cols) *
+                                     sizeof(float)
+                   : 0;
+}
 
 /* Activation form for a matrix in this pass. */
 static inline uint32_t mote__form_of(const mote__pass *p, const mote_k_matrix *w)

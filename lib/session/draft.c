@@ -10,7 +10,8 @@ enum {
     LASTING = 10,
     FIRST_DRAFTS = 3, /* made in any case, to know something */
     FIRST_WAIT = 64,
-    LAST_WAIT = 4096
+    LAST_WAIT = 4096,
+    LOOK_EVERY = 64 /* rounds with drafts; then a plain one, to compare */
 };
 static const double START = 1.02, STAY = 0.999; /* of plain decoding's worth */
 static const double KEEP = 0.95;                /* of the moving averages */
@@ -18,6 +19,10 @@ static const double FIRST_GUESS = 0.7; /* acceptance that the report observes */
 static const double DEEPER = 0.9;      /* guess at a depth, of that of the one before */
 static const double GUESS_WEIGHT = 2;  /* drafts that a guess counts for; it fades */
 static const double PROBE_KEEP = 0.1;  /* evidence left when it is time to try again */
+static const double LEND = 4, LEND_SHARE = 0.007; /* plain passes, share of all time */
+static const double SAVE = 8; /* plain passes: most that a gain is kept */
+static const double SPIKE =
+        1.5; /* of the usual time: what is longer is not the drafts' */
 
 void mote__drafter_init(mote__drafter *d)
 {
@@ -41,12 +46,15 @@ static void acceptances(const mote__drafter *d, double out[4])
 }
 
 /* Time of a pass with n rows; unmeasured ones are taken as growing by a tenth per row,
- * optimistic enough to be tried. */
+ * optimistic enough to be tried. More than that of n passes is a spike. */
 static double pass_time(const mote__drafter *d, uint32_t n)
 {
+    double most = n * d->pass[0].ns;
     for (uint32_t i = n; i > 0; i--)
-        if (d->pass[i - 1].n)
-            return d->pass[i - 1].ns * (1 + 0.1 * (n - i));
+        if (d->pass[i - 1].n) {
+            double ns = d->pass[i - 1].ns * (1 + 0.1 * (n - i));
+            return ns < most ? ns : most;
+        }
     return 1;
 }
 
@@ -69,12 +77,26 @@ static double worth(const mote__drafter *d, uint32_t k)
     return tokens / (pass_time(d, k + 1) + draft_time(d, k));
 }
 
-uint32_t mote__drafter_choose(mote__drafter *d, uint32_t max, int fixed)
+/* 1 when k drafts could pay if all were accepted. */
+static int could_pay(const mote__drafter *d, uint32_t k)
+{
+    return (k + 1) * pass_time(d, 1) > (pass_time(d, k + 1) + draft_time(d, k)) * START;
+}
+
+/* 1 when a round with a draft may lose `loss` more. */
+static int may_lose(const mote__drafter *d, double loss)
+{
+    return d->owed_ns + loss <= LEND * d->pass[0].ns + LEND_SHARE * d->all_ns;
+}
+
+uint32_t mote__drafter_choose(
+        mote__drafter *d, uint32_t max, int fixed, uint32_t behind)
 {
     if (fixed || max == 0)
         return max;
     if (d->pass[0].n < PLAIN_FIRST)
         return 0;
+    double late = behind * d->row_ns;
     uint32_t best = 0;
     for (uint32_t k = 1; k <= max; k++) {
         /* to begin takes a clear advantage, to go on takes no clear disadvantage: near
@@ -85,18 +107,24 @@ uint32_t mote__drafter_choose(mote__drafter *d, uint32_t max, int fixed)
         if (!d->pass[k].n)
             break; /* one step beyond what has been measured */
     }
-    d->drafting = best > 0;
-    if (best > 0) {
+    if (best > 0 && may_lose(d, late)) {
         if (d->seen[0] > LASTING)
             d->wait = FIRST_WAIT; /* it has paid: look again soon when it stops */
         d->rounds = 0;
+        if (++d->drafting % LOOK_EVERY == 0)
+            return 0;
         return best;
     }
-    if (d->first_left) {
+    d->drafting = 0;
+    int hope = 0;
+    for (uint32_t k = 1; k <= max && !hope; k++)
+        hope = could_pay(d, k);
+    double loss = late + pass_time(d, 2) + draft_time(d, 1) - d->pass[0].ns;
+    if (d->first_left && hope && may_lose(d, 0)) {
         d->first_left--;
         return 1;
     }
-    if (++d->rounds < d->wait)
+    if (++d->rounds < d->wait || !may_lose(d, loss))
         return 0;
     d->rounds = 0;
     d->wait = d->wait < LAST_WAIT ? d->wait * 2 : LAST_WAIT;
@@ -121,9 +149,34 @@ static void time_learn(mote__timing *t, double ns)
     t->ns += (1 - KEEP) * off;
 }
 
+void mote__drafter_caught_up(mote__drafter *d, uint32_t rows, uint64_t ns)
+{
+    d->row_ns = (double)ns / rows;
+    d->all_ns += (double)ns;
+    d->owed_ns += (double)ns;
+}
+
+/* A round's time, without what cannot be the drafts' doing. */
+static double usual(const mote__timing *t, double ns)
+{
+    return t->n && ns > SPIKE * t->ns ? SPIKE * t->ns : ns;
+}
+
 void mote__drafter_learn(mote__drafter *d, uint32_t drafted, uint32_t accepted,
         uint64_t pass_ns, uint64_t draft_ns)
 {
+    double ns = usual(&d->pass[drafted], (double)pass_ns);
+    if (drafted && ns > (1 + drafted) * d->pass[0].ns)
+        ns = (1 + drafted) *
+             d->pass[0].ns; /* a spike with nothing to compare it with */
+    if (drafted)
+        ns += usual(&d->draft[drafted], (double)draft_ns);
+    d->all_ns += ns;
+    if (drafted) {
+        double least = -SAVE * d->pass[0].ns;
+        d->owed_ns += ns - (1 + accepted) * d->pass[0].ns;
+        d->owed_ns = d->owed_ns < least ? least : d->owed_ns;
+    }
     time_learn(&d->pass[drafted], (double)pass_ns);
     if (drafted)
         time_learn(&d->draft[drafted], (double)draft_ns);

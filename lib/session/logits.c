@@ -122,6 +122,11 @@ static mote_status mtp_logits(mote_session *s, uint32_t position, float *logits,
     st = state_at(s, position, &x, err);
     if (st < 0)
         return st;
+    if (!mote__session_mtp_whole(s))
+        return mote__fail(err, MOTE_E_UNSUPPORTED,
+                "the MTP module's cache begins at token %u: option draft mtp keeps it "
+                "whole",
+                s->mtp_eval >= s->kept_begin ? s->mtp_base : s->kept_begin);
     st = mote__session_mtp_catch_up(s, s->n_eval - 1, err);
     if (st < 0)
         return st;

@@ -50,11 +50,11 @@ mote_status mote__session_draft(
     for (uint32_t i = 0; st >= 0 && i < max; i++) {
         if (i > 0) {
             /* a further step: the module's own output instead of the true state */
-            uint32_t p = n - 2 + i;
+            uint32_t p = n - 2 + i - s->mtp_base;
             st = mote__kv_own(&s->kv, p, p + 1, err);
             if (st < 0)
                 return st;
-            s->rows[0] = (mote__row){s->tokens[p + 1], p, s->kv.layers};
+            s->rows[0] = (mote__row){s->tokens[n - 1 + i], p, s->kv.layers};
             mote__pass pass = mote__session_pass(s, 1);
             st = mote__forward_mtp(
                     &s->model->net, s->model->pool, s->work, &pass, &x, err);
@@ -88,7 +88,13 @@ static uint32_t drafts_wanted(mote_session *s)
         max = left < max + 1 ? (left ? left - 1 : 0) : max;
     }
     int fixed = s->o.draft_tokens && s->o.draft != MOTE_DRAFT_AUTO;
-    uint32_t n = mote__drafter_choose(&s->drafter, max, fixed);
+    uint32_t behind =
+            s->o.draft == MOTE_DRAFT_NGRAM ? 0 : s->n_tokens - 1 - s->mtp_eval;
+    if (behind <= MOTE__DRAFT_MAX + 1)
+        behind = 0; /* a draft's own */
+    else if (s->o.draft == MOTE_DRAFT_AUTO && behind > MOTE__MTP_WINDOW)
+        behind = MOTE__MTP_WINDOW;
+    uint32_t n = mote__drafter_choose(&s->drafter, max, fixed, behind);
     return n == 0 && max > 0 && s->o.draft == MOTE_DRAFT_MTP ? 1 : n;
 }
 
@@ -144,11 +150,16 @@ mote_status mote__round_run(mote_session *s, mote_error *err)
     if (computes)
         want = drafts_wanted(s);
     if (want) {
-        /* what had been left undone for long is no cost of this draft */
-        if (mote__session_drafts_mtp(s) &&
-                known - 1 - s->mtp_eval > MOTE__DRAFT_MAX + 1)
-            st = mote__session_mtp_catch_up(s, known - 2, err);
+        /* what had been left undone for long is no cost of this draft alone */
+        uint32_t behind = mote__session_drafts_mtp(s)
+                                  ? mote__session_mtp_window(s, known - 1)
+                                  : 0;
         start = mote__now_ns();
+        if (behind > MOTE__DRAFT_MAX + 1) {
+            st = mote__session_mtp_catch_up(s, known - 2, err);
+            mote__drafter_caught_up(&s->drafter, behind - 1, mote__now_ns() - start);
+            start = mote__now_ns();
+        }
         if (st >= 0)
             st = mote__session_draft(s, known, want, &drafted, err);
         draft_ns = mote__now_ns() - start;

@@ -193,6 +193,7 @@ static mote_status fork_session(mote_session **out, mote_session *s, mote_error 
     f->n_tokens = s->n_tokens;
     f->n_eval = s->n_eval;
     f->kept_begin = s->kept_begin;
+    f->mtp_base = s->mtp_base;
     f->mtp_eval = s->mtp_eval;
     f->mtp_lost = s->mtp_lost;
     f->drafter = s->drafter;
@@ -299,8 +300,27 @@ mote_status mote__session_check_cancel(mote_session *s, mote_error *err)
 
 int mote__session_drafts_mtp(const mote_session *s)
 {
-    return s->model->net.mtp && !s->mtp_lost &&
-           (s->o.draft == MOTE_DRAFT_AUTO || s->o.draft == MOTE_DRAFT_MTP);
+    return s->model->net.mtp && (s->o.draft == MOTE_DRAFT_AUTO ||
+                                        (s->o.draft == MOTE_DRAFT_MTP && !s->mtp_lost));
+}
+
+uint32_t mote__session_mtp_window(mote_session *s, uint32_t end)
+{
+    uint32_t behind = end - s->mtp_eval;
+    if (s->o.draft != MOTE_DRAFT_AUTO ||
+            (s->mtp_eval >= s->kept_begin && behind <= 2 * MOTE__MTP_WINDOW))
+        return behind;
+    uint32_t base = end > MOTE__MTP_WINDOW ? end - MOTE__MTP_WINDOW : 0;
+    s->mtp_base = s->mtp_eval = base > s->kept_begin ? base : s->kept_begin;
+    return end - s->mtp_eval;
+}
+
+int mote__session_mtp_whole(mote_session *s)
+{
+    if (s->mtp_base && !s->kept_begin)
+        s->mtp_base = s->mtp_eval = 0;
+    return !s->mtp_base &&
+           (s->mtp_eval >= s->kept_begin || s->mtp_eval + 1 >= s->n_eval);
 }
 
 mote_status mote__session_mtp_catch_up(mote_session *s, uint32_t end, mote_error *err)
@@ -310,12 +330,13 @@ mote_status mote__session_mtp_catch_up(mote_session *s, uint32_t end, mote_error
         n = n < max ? n : max;
         mote_status st = mote__session_check_cancel(s, err);
         if (st >= 0)
-            st = mote__kv_own(&s->kv, s->mtp_eval, s->mtp_eval + n, err);
+            st = mote__kv_own(&s->kv, s->mtp_eval - s->mtp_base,
+                    s->mtp_eval - s->mtp_base + n, err);
         if (st < 0)
             return st;
         for (uint32_t i = 0; i < n; i++) {
             uint32_t p = s->mtp_eval + i;
-            s->rows[i] = (mote__row){s->tokens[p + 1], p, s->kv.layers};
+            s->rows[i] = (mote__row){s->tokens[p + 1], p - s->mtp_base, s->kv.layers};
             s->states[i] = mote__session_hidden(s, p);
         }
         mote__pass pass = mote__session_pass(s, n);
@@ -331,10 +352,11 @@ mote_status mote__session_mtp_catch_up(mote_session *s, uint32_t end, mote_error
     return MOTE_OK;
 }
 
-/* The MTP cache follows lazily, but before the states that it needs leave the ring. */
+/* The MTP cache follows lazily, but before the states that it needs leave the ring;
+ * unless drafts are made only where they pay: then the cache may begin anew. */
 mote_status mote__session_mtp_keep_up(mote_session *s, uint32_t coming, mote_error *err)
 {
-    if (!mote__session_drafts_mtp(s))
+    if (!mote__session_drafts_mtp(s) || s->o.draft == MOTE_DRAFT_AUTO)
         return MOTE_OK;
     if (s->n_eval + coming <= s->mtp_eval + s->ring || s->n_eval == 0)
         return MOTE_OK;
@@ -376,6 +398,8 @@ static void rewind_to(mote_session *s, uint32_t n)
     uint32_t mtp = n ? n - 1 : 0;
     if (s->mtp_eval > mtp)
         s->mtp_eval = mtp;
+    if (s->mtp_base > s->mtp_eval)
+        s->mtp_base = s->mtp_eval;
     if (s->mtp_eval >= mtp)
         s->mtp_lost = 0;
 }

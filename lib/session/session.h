@@ -8,8 +8,11 @@
  * sampler back to where it was before them.
  *
  * hidden is a ring: the state of position p lies at p % ring, for p in
- * [kept_begin, n_eval). mtp_eval positions of the MTP module's cache are computed from
- * true states; its entry p also depends on token p + 1. */
+ * [kept_begin, n_eval). The MTP module's cache holds positions [mtp_base, mtp_eval),
+ * computed from true states, position p in slot p - mtp_base; entry p also depends on
+ * token p + 1. mtp_base is 0 where drafts are asked for; where they are made only when
+ * they pay, the module may begin anywhere, as if the text did: its attention knows
+ * distances only, and a session that does not draft pays nothing for it. */
 #ifndef MOTE_SESSION_SESSION_H
 #define MOTE_SESSION_SESSION_H
 #include "model/forward.h"
@@ -23,9 +26,10 @@
 
 enum {
     MOTE__DRAFT_MAX = 4,
-    MOTE__RARE_MAX = 512, /* panels of the head kept for tokens of the text */
-    MOTE__HEAD_ROWS = 8,  /* states whose logits are computed at once */
-    MOTE__EXACT_ROWS = 16 /* passes of up to this many rows are always exact */
+    MOTE__RARE_MAX = 512,  /* panels of the head kept for tokens of the text */
+    MOTE__MTP_WINDOW = 64, /* positions that adaptive drafting begins with */
+    MOTE__HEAD_ROWS = 8,   /* states whose logits are computed at once */
+    MOTE__EXACT_ROWS = 16  /* passes of up to this many rows are always exact */
 };
 
 typedef struct mote__queued {
@@ -73,7 +77,7 @@ struct mote_session {
     uint32_t n_tokens, n_eval, context;
     float *hidden; /* [ring][hidden_size] */
     uint32_t ring, kept_begin;
-    uint32_t mtp_eval;
+    uint32_t mtp_base, mtp_eval;
     int mtp_lost; /* loaded from a snapshot without the MTP cache: no drafts by it */
     float *mtp_state; /* [hidden_size]: the module's output, for further drafts */
     float *logits;    /* [HEAD_ROWS][vocab] */
@@ -107,7 +111,13 @@ const float *mote__session_hidden(const mote_session *s, uint32_t position);
 /* logits of n states into s->logits (or elsewhere). */
 mote_status mote__session_head(mote_session *s, const float *const *x, uint32_t n,
         float *logits, mote_error *err);
-/* Bring the MTP cache up to [0, n_eval - 1) where tokens are known. */
+/* Before drafting behind position `end`: where the module's cache is far behind, let it
+ * begin anew a little before. Returns the positions left to compute. */
+uint32_t mote__session_mtp_window(mote_session *s, uint32_t end);
+/* 1 when the module's cache can hold the whole text up to now; then catch_up does it.
+ */
+int mote__session_mtp_whole(mote_session *s);
+/* Bring the MTP cache up to [mtp_base, n_eval - 1) where tokens are known. */
 mote_status mote__session_mtp_catch_up(mote_session *s, uint32_t end, mote_error *err);
 /* Words of one mask over the vocabulary. */
 size_t mote__session_mask_words(const mote_session *s);

@@ -184,7 +184,8 @@ static mote_status save(mote_session *s, sink *k, mote_error *err)
     /* The states that the MTP module needs are not kept: have its cache complete
      * instead, or leave it out. */
     uint32_t mtp = 0;
-    if (st >= 0 && mote__session_drafts_mtp(s) && s->n_tokens) {
+    if (st >= 0 && mote__session_drafts_mtp(s) && s->n_tokens &&
+            mote__session_mtp_whole(s)) {
         mtp = s->n_tokens - 1;
         st = mote__session_mtp_catch_up(s, mtp, err);
     }
@@ -382,14 +383,18 @@ static mote_status load_from_memory(
     memcpy(s->tokens, tokens, n * sizeof *tokens);
     s->n_tokens = s->n_eval = n;
     s->kept_begin = n ? n - 1 : 0;
-    s->mtp_eval = mtp;
+    s->mtp_base = s->mtp_eval = 0;
+    if (mtp)
+        s->mtp_eval = mtp;
+    else if (s->o.draft == MOTE_DRAFT_AUTO) /* drafts from here on */
+        s->mtp_base = s->mtp_eval = s->kept_begin;
     if (n)
         memcpy(s->hidden + (size_t)((n - 1) % s->ring) * c->hidden_size, state,
                 c->hidden_size * sizeof *state);
     mote__sampler_state sampler = {mote__get64(h + 48), mote__get64(h + 56)};
     mote__sampler_state_set(s->sampler, &sampler);
     /* A snapshot taken without drafting has no MTP cache. */
-    s->mtp_lost = s->model->net.mtp && n > 1 && s->mtp_eval + 1 < n;
+    s->mtp_lost = s->model->net.mtp && n > 1 && mtp + 1 < n;
 out:
     if (kv.memory)
         mote__kv_close(&kv);

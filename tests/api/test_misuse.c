@@ -208,6 +208,7 @@ static void null_sessions(void)
     SURVIVES(mote_session_cancel(NULL));
     SURVIVES(mote_session_close(NULL));
     SURVIVES(mote_x_session_force_acceptance(NULL, 1));
+    SURVIVES(mote_x_session_weight_bytes(NULL));
 }
 
 /* Every function of the headers was called above. */

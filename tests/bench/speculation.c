@@ -10,6 +10,7 @@
  * use, too. */
 #include "mote/experimental.h"
 #include "mote/mote.h"
+#include "session/session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,7 @@ int main(int argc, char **argv)
             if (force >= 0 && ways[w].draft == MOTE_DRAFT_NGRAM)
                 continue;
             double ratio[PAIRS_MAX], plain[PAIRS_MAX];
+            uint64_t bytes[2];
             mote_session *p = open(m, MOTE_DRAFT_OFF, 0, -1),
                          *d = open(m, ways[w].draft, ways[w].k, force);
             for (uint32_t i = 0; i < pairs; i++) {
@@ -137,16 +139,24 @@ int main(int argc, char **argv)
                 }
                 ratio[i] = plain[i] / fast;
             }
+            bytes[0] = mote_x_session_weight_bytes(p);
+            bytes[1] = mote_x_session_weight_bytes(d);
+            double bound = (double)bytes[0] / (double)bytes[1];
+            double gain = median(ratio, pairs);
             mote_session_stats st = MOTE_SESSION_STATS_INIT;
             must(mote_session_get_stats(d, &st, &e), &e);
-            printf("%-5s %-6s plain %8.1f tokens/s, %.3f times that; %.2f tokens/pass, "
-                   "accepted",
+            printf("%-5s %-6s plain %8.1f tokens/s, %.3f times that, bytes allow %.3f "
+                   "(%.1f %%); %.2f tokens/pass, accepted",
                     force >= 0 ? argv[a] : "real", ways[w].name,
-                    n_tokens / median(plain, pairs), median(ratio, pairs),
+                    n_tokens / median(plain, pairs), gain, bound, 100 * gain / bound,
                     (double)st.generated_tokens / (double)st.passes);
             for (int i = 0; i < 4; i++)
                 printf(" %llu/%llu", (unsigned long long)st.accepted[i],
                         (unsigned long long)st.drafted[i]);
+            printf(";");
+            for (int i = 0; i < 5; i++) /* microseconds of passes and of drafts */
+                printf(" %.1f+%.1f", d->drafter.pass[i].ns * 1e-3,
+                        d->drafter.draft[i].ns * 1e-3);
             printf("\n");
             fflush(stdout);
             mote_session_close(p);

@@ -328,15 +328,6 @@ static void test_bench_bytes(void **state)
      * once. */
     assert_true(fabs(bench_prefill_flops(&v2_lite, 512) / 512 / 2 - 662.7e6) < 0.5e6);
     assert_true(fabs(bench_prefill_flops(&v2_lite, 1) - 2 * 872e6) < 1);
-    /* One token reads what is active; many tokens read every expert once. */
-    assert_true(fabs(bench_pass_bytes(&v2_lite, 1) / 872e6 - 1) < 1e-9);
-    const double expert = 3.0 * 2048 * 1408 * (1 + 4.0 / 2048);
-    assert_true(
-            fabs(bench_pass_bytes(&v2_lite, 1e4) - (872e6 + 7 * 58 * expert)) < 1e3);
-    /* Eight sessions: 64 (1 - (58/64)^8) = 34.9 experts a layer, 2.66 times one
-     * session. */
-    const double bound = 8 * 872e6 / bench_pass_bytes(&v2_lite, 8);
-    assert_true(bound > 2.6 && bound < 2.7);
     assert_true(bench_kv_bytes(&v2_lite, MOTE_KV_DEFAULT, 4096) == 4096u * 9216);
 }
 

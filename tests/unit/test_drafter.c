@@ -29,7 +29,7 @@ static double run(const machine *m, uint32_t n, int k, uint64_t seed)
     uint64_t draw = 0;
     mote__drafter_init(&d);
     for (uint32_t made = 0; made < n;) {
-        uint32_t drafts = k < 0 ? mote__drafter_choose(&d, 4, 0) : (uint32_t)k,
+        uint32_t drafts = k < 0 ? mote__drafter_choose(&d, 4, 0, 0) : (uint32_t)k,
                  hits = 0;
         assert_in_range(drafts, 0, 4);
         while (hits < drafts && mote__sampler_uniform(seed, draw++) < m->accepted)
@@ -111,7 +111,7 @@ static void test_follows(void **state)
         double accepted = phase % 2 ? 0.95 : 0.02;
         uint32_t late = 0;
         for (uint32_t i = 0; i < 3000; i++) {
-            uint32_t k = mote__drafter_choose(&d, 4, 0), hits = 0;
+            uint32_t k = mote__drafter_choose(&d, 4, 0, 0), hits = 0;
             while (hits < k && mote__sampler_uniform(5, draw++) < accepted)
                 hits++;
             mote__drafter_learn(&d, k, hits, 1000000u + 200000u * k, 50000u * k);
@@ -131,10 +131,10 @@ static void test_limits(void **state)
     mote__drafter d;
     mote__drafter_init(&d);
     for (uint32_t max = 0; max <= 4; max++)
-        assert_int_equal(mote__drafter_choose(&d, max, 1), max);
-    assert_int_equal(mote__drafter_choose(&d, 4, 0), 0); /* nothing to compare with */
+        assert_int_equal(mote__drafter_choose(&d, max, 1, 0), max);
+    assert_int_equal(mote__drafter_choose(&d, 4, 0, 0), 0); /* nothing to compare with */
     for (uint32_t i = 0; i < 1000; i++) {
-        uint32_t max = i % 5, k = mote__drafter_choose(&d, max, 0);
+        uint32_t max = i % 5, k = mote__drafter_choose(&d, max, 0, 0);
         assert_true(k <= max);
         mote__drafter_learn(&d, k, k, 0, 0); /* a clock that stands still */
     }
