@@ -19,7 +19,8 @@ missing() {
     have python3 || return 0
     # Extras, where the system has packages for them.
     have apt-get || return 1
-    { have clang && have doxygen && have abidiff && have pytest-3 && have mypy; } || return 0
+    { have clang && have doxygen && have abidiff && have pytest-3 && have mypy &&
+        have cppcheck && have clang-tidy; } || return 0
     { have lua5.1 && have lua5.4 && have luajit && library libffi lua5.1 lua5.4; } || return 0
     [ "$(uname -m)" != x86_64 ] || { have aarch64-linux-gnu-gcc && have qemu-aarch64; } ||
         return 0
@@ -49,7 +50,7 @@ install_missing() {
         as_root apt-get update -qq || true
         apt_install $packages || return 1
         [ "$what" = test ] || return 0
-        apt_install clang doxygen abigail-tools python3-pytest mypy || true
+        apt_install clang doxygen abigail-tools python3-pytest mypy cppcheck clang-tidy || true
         apt_install libffi-dev lua5.1 liblua5.1-0-dev lua5.4 liblua5.4-dev luajit || true
         apt_install lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev || true
         [ "$(uname -m)" != x86_64 ] ||

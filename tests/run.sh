@@ -129,6 +129,8 @@ if build gcc "$(command -v gcc || echo cc)"; then
     check installed installed
     say 'a Python wheel'
     check wheel wheel
+    say 'static checks'
+    check static sh tests/tools/static.sh "$work/gcc"
 fi
 if command -v clang >/dev/null 2>&1; then
     build clang clang && run_tests clang

@@ -731,8 +731,8 @@ class Presets(Case):
     def test_unknown(self):
         for command in (["bench"], ["pack", "-o", self.path("x.mote")]):
             done = mote(*command, "--preset", "nothing")
-            self.assertEqual(done.returncode, 2, done.stderr)
-            self.assertIn(b"deepseek-v2-lite", done.stderr)
+            self.assertIn(done.returncode, (1, 2), done.stderr)
+            self.assertRegex(done.stderr.decode(), "mote.*preset.*nothing")
         done = mote("bench", "--preset", "deepseek-v3", "--layers", "9999")
         self.assertIn(done.returncode, (1, 2))
 
