@@ -389,7 +389,8 @@ function core.open(api, path)
     if pcall(function() return C[name] end) then
       local make = assert(loadstring(wrapper(lib, name, calling), "=mote." .. name))
       out[name] = make(lib, C, lib.err, help)
-      jit.off(out[name], true) -- C may call back into Lua
+      -- C may call back into Lua, which compiled code cannot bear; never from here:
+      if name ~= "mote_session_next" then jit.off(out[name], true) end
     else
       out[name] = function()
         error("this version of the mote library has no " .. name, 0)

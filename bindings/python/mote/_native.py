@@ -9,9 +9,10 @@ from __future__ import annotations
 import ctypes as C
 import ctypes.util
 import os
+import struct
 import sys
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any, Iterator, List, Tuple
 
 HERE = Path(__file__).resolve().parent
 
@@ -193,6 +194,9 @@ class PackOptions(Sized):
     ]
 
 
+#: CPiece as numbers and addresses, read at once.
+PIECE = struct.Struct("@6I4P")
+
 #: struct name in C -> class here; the layout test walks it.
 STRUCTS = {
     "mote_error": Error,
@@ -271,18 +275,21 @@ FUNCTIONS = {
 }
 
 
-def candidates() -> List[str]:
+def candidates() -> Iterator[str]:
     """Where the library may be, best first: MOTE_LIBRARY, beside this file, the system."""
     names = {
         "darwin": ["libmote.0.dylib", "libmote.dylib"],
-        "win32": ["mote-0.dll", "mote.dll", "libmote-0.dll"],
+        "win32": ["mote-0.dll", "libmote-0.dll", "mote.dll"],
     }.get(sys.platform, ["libmote.so.0", "libmote.so"])
     named = os.environ.get("MOTE_LIBRARY")
     if named:
-        return [named]
-    found = [str(HERE / n) for n in names if (HERE / n).exists()]
-    system: Optional[str] = ctypes.util.find_library("mote")
-    return found + ([system] if system else []) + names
+        yield named
+        return
+    yield from (str(HERE / n) for n in names if (HERE / n).exists())
+    yield from names
+    system = ctypes.util.find_library("mote")  # slow: it runs programs
+    if system:
+        yield system
 
 
 def load() -> C.CDLL:
@@ -307,3 +314,5 @@ def load() -> C.CDLL:
 
 
 lib = load()
+#: mote_session_next() for a loop: the caller passes ctypes objects, nothing is converted.
+session_next = lib["mote_session_next"]

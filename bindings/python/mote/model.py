@@ -6,11 +6,13 @@ from __future__ import annotations
 import ctypes as C
 import json
 import os
+import weakref
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from . import _interrupt
 from . import _native as n
-from .errors import UnsupportedError, check, raise_for
+from .errors import CancelledError, UnsupportedError, check, raise_for
 from .session import Session
 from .tokenizer import Tokenizer
 
@@ -23,28 +25,41 @@ BUNDLED = n.HERE / "models" / "tiny-v3"
 
 
 class Callback:
-    """A progress callback that carries exceptions over the C boundary."""
+    """A progress callback that carries exceptions over the C boundary, and Ctrl-C."""
 
     def __init__(self, progress: Optional[Progress]) -> None:
         self.raised: Optional[BaseException] = None
+        self.function: Any = _quiet
         if progress is None:
-            self.function: Any = n.ProgressFn(0)
             return
         report = progress
 
         def call(_user: Any, stage: bytes, done: int, total: int) -> int:
             try:
-                return 1 if report(stage.decode(), done, total) else 0
-            except BaseException as e:  # noqa: BLE001: delivered by reraise()
+                return 1 if report(stage.decode(), done, total) or _interrupt.pending() else 0
+            except BaseException as e:  # noqa: BLE001: delivered by run()
                 self.raised = e
                 return 1
 
         self.function = n.ProgressFn(call)
 
-    def reraise(self) -> None:
-        """What the callback raised comes before the error it caused."""
-        if self.raised is not None:
-            raise self.raised
+    def run(self, name: str, *arguments: object) -> None:
+        """Call a function of the library that may call back."""
+        self.raised = None
+        try:
+            with _interrupt.Guard():
+                check(name, *arguments)
+        except CancelledError:
+            if self.raised is not None:
+                raise self.raised from None
+            raise
+
+
+def _no_progress(_user: Any, _stage: bytes, _done: int, _total: int) -> int:
+    return int(_interrupt.pending())
+
+
+_quiet = n.ProgressFn(_no_progress)
 
 
 def set_options(kind: int, struct: C.Structure, values: Mapping[str, Any]) -> None:
@@ -168,15 +183,13 @@ class Model:
         callback = Callback(progress)
         o.progress = callback.function
         out = C.c_void_p()
-        try:
-            check("mote_model_open", C.byref(out), os.fsencode(path), C.byref(o))
-        except Exception:
-            callback.reraise()
-            raise
+        callback.run("mote_model_open", C.byref(out), os.fsencode(path), C.byref(o))
         self._handle = out.value
         tokenizer = n.lib.mote_model_tokenizer(self._handle)
         self._tokenizer = Tokenizer(_handle=tokenizer, _owner=self) if tokenizer else None
         self._format: Optional[ChatFormat] = None
+        #: what must be closed before: sessions and schemas
+        self._made: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
     def _h(self) -> int:
         if self._handle is None:
@@ -184,8 +197,10 @@ class Model:
         return self._handle
 
     def close(self) -> None:
-        """Free it. Close its sessions before."""
+        """Free it, and before it what was made from it: sessions and schemas."""
         if self._handle is not None:
+            for made in sorted(self._made, key=lambda m: isinstance(m, Schema)):
+                made.close()
             if self._tokenizer is not None:
                 self._tokenizer._handle = None
             n.lib.mote_model_close(self._handle)
@@ -243,7 +258,9 @@ class Model:
 
     def schema(self, schema: Union[Mapping[str, Any], str, None] = None) -> Schema:
         """Compile a constraint for this model's vocabulary."""
-        return Schema(self.tokenizer, schema)
+        made = Schema(self.tokenizer, schema)
+        self._made.add(made)
+        return made
 
 
 def bundled() -> Path:
@@ -267,18 +284,10 @@ def pack(checkpoint: PathLike, path: PathLike, *, progress: Optional[Progress] =
         o.importance = os.fsencode(importance)
     callback = Callback(progress)
     o.progress = callback.function
-    try:
-        check("mote_pack_write", os.fsencode(checkpoint), os.fsencode(path), C.byref(o))
-    except Exception:
-        callback.reraise()
-        raise
+    callback.run("mote_pack_write", os.fsencode(checkpoint), os.fsencode(path), C.byref(o))
 
 
 def verify_pack(path: PathLike, *, progress: Optional[Progress] = None) -> None:
     """Check every checksum of a pack."""
     callback = Callback(progress)
-    try:
-        check("mote_pack_verify", os.fsencode(path), callback.function, None)
-    except Exception:
-        callback.reraise()
-        raise
+    callback.run("mote_pack_verify", os.fsencode(path), callback.function, None)

@@ -6,10 +6,23 @@ from __future__ import annotations
 import ctypes as C
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterator,
+    List,
+    Literal,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Union,
+    overload,
+)
 
 from . import _native as n
-from .errors import CancelledError, check
+from .errors import check, raise_for
 from .tokenizer import id_array
 
 if TYPE_CHECKING:
@@ -23,17 +36,20 @@ _SAMPLER = {"temperature", "top_k", "top_p", "min_p", "repetition_penalty",
             "presence_penalty", "frequency_penalty", "penalty_tokens", "seed"}
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A piece of generated text; ``str(piece)`` is its text."""
+class Piece(NamedTuple):
+    """A piece of generated text; ``str(piece)`` is its text.
+
+    channel is "content", "reasoning" or "tool"; stop, in the last piece, says why it is the
+    last: "eos", "length", "stop", "context" or "schema". The log-probabilities are natural.
+    """
 
     text: str
-    channel: str = "content"  #: "content", "reasoning" or "tool"
-    tokens: List[int] = field(default_factory=list)
-    logprobs: List[float] = field(default_factory=list)
+    channel: str = "content"
+    tokens: Sequence[int] = ()
+    logprobs: Sequence[float] = ()
     tool_name: Optional[str] = None
     tool_index: int = 0
-    stop: Optional[str] = None  #: in the last piece: "eos", "length", "stop", ...
+    stop: Optional[str] = None
 
     def __str__(self) -> str:
         return self.text
@@ -84,6 +100,7 @@ class Session:
         self._keep: List[Any] = []  # what a running generation borrows
         if _handle is not None:
             self._handle = _handle
+            model._made.add(self)
             return
         o = n.SessionOptions()
         set_options(n.OPTIONS_SESSION, o, options)
@@ -91,17 +108,19 @@ class Session:
         out = C.c_void_p()
         check("mote_session_open", C.byref(out), model._h(), C.byref(o))
         self._handle = out.value
+        model._made.add(self)
 
     def _h(self) -> int:
-        if self._handle is None or self._model._handle is None:
+        if self._handle is None:
             raise ValueError("the session is closed")
         return self._handle
 
     def close(self) -> None:
-        """Free it. NULL-safe, and safe after the model was closed."""
-        if self._handle is not None and self._model._handle is not None:
-            n.lib.mote_session_close(self._handle)
-        self._handle = None
+        """Free it; again does nothing. Closing the model closes its sessions first."""
+        handle, self._handle = self._handle, None
+        self._generation = -1  # ends a running loop
+        if handle is not None:
+            n.lib.mote_session_close(handle)
 
     def __enter__(self) -> "Session":
         return self
@@ -118,12 +137,7 @@ class Session:
         return self._model
 
     def _call(self, name: str, *arguments: object) -> None:
-        self._callback.raised = None
-        try:
-            check(name, self._h(), *arguments)
-        except CancelledError:
-            self._callback.reraise()
-            raise
+        self._callback.run(name, self._h(), *arguments)
 
     def _ids(self, prompt: Prompt, bos: bool) -> List[int]:
         if isinstance(prompt, (str, bytes)):
@@ -168,7 +182,10 @@ class Session:
         """A second session with the same past."""
         out = C.c_void_p()
         check("mote_session_fork", C.byref(out), self._h())
-        return Session(self._model, _handle=out.value)
+        # Both report to the same callback.
+        other = Session(self._model, _handle=out.value)
+        other._callback = self._callback
+        return other
 
     def cancel(self) -> None:
         """Make a running call stop; may be called from another thread."""
@@ -244,40 +261,72 @@ class Session:
         return self._pieces(self._generation)
 
     def _pieces(self, generation: int) -> Iterator[Piece]:
-        piece, err = n.CPiece(), n.Error()
-        by_piece, by_err = C.byref(piece), C.byref(err)
-        advance, string_at = n.lib.mote_session_next, C.string_at
-        while True:
-            if generation != self._generation:
-                return  # a later generate() took over
-            status = advance(self._h(), by_piece, by_err)
-            if status == n.DONE:
+        # What runs for every token does little: no argument is converted, the piece is read
+        # at once instead of field by field, and what lies where it lay before is read
+        # through the same objects.
+        memory, err = bytearray(n.PIECE.size), n.Error()
+        piece = n.CPiece.from_buffer(memory)
+        piece.struct_size = n.PIECE.size
+        handle, by_piece, by_err = C.c_void_p(self._h()), C.byref(piece), C.byref(err)
+        advance, unpack, new = n.session_next, n.PIECE.unpack_from, tuple.__new__
+        channels, stops = n.CHANNELS, n.STOPS
+        text_at = tokens_at = logprobs_at = 0
+        texts: Dict[int, Any] = {}
+        while generation == self._generation:  # else closed, or a later generate()
+            status = advance(handle, by_piece, by_err)
+            if status:
+                if status < 0:
+                    raise_for(status, err)
                 return
-            if status < 0:
-                check_status(status, err)
-            count = piece.n_tokens
-            yield Piece(
-                string_at(piece.text, piece.n_bytes).decode("utf-8", "replace")
-                if piece.n_bytes else "",
-                n.CHANNELS[piece.channel],
-                piece.tokens[:count] if count else [],
-                piece.logprobs[:count] if count else [],
-                piece.tool_name.decode("utf-8", "replace") if piece.tool_name else None,
-                piece.tool_index,
-                n.STOPS[piece.stop],
-            )
+            (_, channel, n_bytes, count, stop, tool_index, at, tool_name, tokens,
+             logprobs) = unpack(memory)
+            if at != text_at:
+                text_at, texts = at, {}
+            text = texts.get(n_bytes)
+            if text is None:
+                text = texts[n_bytes] = (C.c_char * n_bytes).from_address(at)
+            if count != 1:
+                ids = tuple((C.c_int32 * count).from_address(tokens)) if count else ()
+                values = tuple((C.c_float * count).from_address(logprobs)) if count else ()
+            else:
+                if tokens != tokens_at or logprobs != logprobs_at:
+                    tokens_at, logprobs_at = tokens, logprobs
+                    an_id = C.c_int32.from_address(tokens)
+                    a_value = C.c_float.from_address(logprobs)
+                ids, values = (an_id.value,), (a_value.value,)
+            yield new(Piece, (
+                text.raw.decode("utf-8", "replace"), channels[channel], ids, values,
+                C.string_at(tool_name).decode("utf-8", "replace") if tool_name else None,
+                tool_index, stops[stop]))
+        self._h()  # says so where the session was closed
+
+    @overload
+    def chat(self, messages: "Messages", *, stream: Literal[True],
+             tools: Optional[Sequence[Any]] = ..., think: bool = ...,
+             keep_reasoning: bool = ..., format: Optional["ChatFormat"] = ...,
+             **options: Any) -> Iterator[Piece]: ...
+
+    @overload
+    def chat(self, messages: "Messages", *, stream: Literal[False] = ...,
+             tools: Optional[Sequence[Any]] = ..., think: bool = ...,
+             keep_reasoning: bool = ..., format: Optional["ChatFormat"] = ...,
+             **options: Any) -> Reply: ...
 
     def chat(self, messages: "Messages", *, stream: bool = False,
              tools: Optional[Sequence[Any]] = None, think: bool = False,
+             keep_reasoning: bool = False,
              format: Optional["ChatFormat"] = None,  # noqa: A002
              **options: Any) -> Union[Reply, Iterator[Piece]]:
         """Answer a conversation ``[{"role": "user", "content": "Hello"}]``.
 
-        What earlier calls computed is reused where the messages begin the same. stream:
-        an iterator of pieces; otherwise a Reply.
+        What earlier calls computed is reused where the messages begin the same. With
+        stream, an iterator of pieces; otherwise a Reply. tools, think and keep_reasoning go
+        to the chat format, which is the checkpoint's own unless one is given; the other
+        options are those of generate().
         """
         form = format or self._model.chat_format
-        ids = form.render(self._model.tokenizer, messages, tools=tools, think=think)
+        ids = form.render(self._model.tokenizer, messages, tools=tools, think=think,
+                          keep_reasoning=keep_reasoning)
         pieces = self.generate(ids, format=form, **options)
         if stream:
             return pieces
@@ -316,9 +365,3 @@ class Session:
         else:
             self._call("mote_session_load_file", os.fsencode(snapshot))
 
-
-def check_status(status: int, err: n.Error) -> None:
-    """Raise for a status of a call made in a loop."""
-    from .errors import raise_for
-
-    raise_for(status, err)

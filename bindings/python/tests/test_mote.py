@@ -2,6 +2,8 @@
 import asyncio
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -155,6 +157,95 @@ def test_progress_may_raise(model):
     with model.session(progress=lambda *a: seen.append(a)) as s:
         s.prompt("Once upon a time")
     assert seen[0][0] == "prefill"
+
+
+def test_ctrl_c(model):
+    """Within a long call, and between two pieces."""
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with model.session(prefill_tokens=16) as s:
+        timer = threading.Timer(0.02, interrupt)
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            for _ in range(100):
+                s.reset()
+                s.eval([5] * 500)
+        timer.join()
+        assert s.position % 16 == 0 or s.position == 500
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        with pytest.raises(KeyboardInterrupt):
+            for i, _ in enumerate(s.generate("Once upon a time", ignore_eos=True)):
+                if i == 3:
+                    interrupt()
+        assert text_of(s.generate("Once upon a time", max_tokens=5))
+
+
+def test_closing_in_any_order(tmp_path):
+    m = mote.Model(ROOT / "models" / "tiny-v3", n_threads=1)
+    s, schema = m.session(), m.schema({"enum": [1]})
+    pieces = s.generate("Once", schema=schema)
+    next(pieces)
+    m.close()
+    for closed in (lambda: next(pieces), lambda: s.position, lambda: m.info,
+                   lambda: m.tokenizer):
+        with pytest.raises(ValueError, match="closed"):
+            closed()
+    s.close()
+    schema.close()
+    m.close()
+    with mote.Model(ROOT / "models" / "tiny-v3") as m, m.session() as s:
+        with pytest.raises(ValueError, match="the session is closed"):
+            for _ in s.generate("Once"):
+                s.close()
+
+
+def test_exceptions_have_their_status(session):
+    for name, kind in vars(mote).items():
+        if isinstance(kind, type) and issubclass(kind, mote.MoteError):
+            assert (kind.status < 0) == (kind is not mote.MoteError), name
+            assert kind.__doc__
+    with pytest.raises(mote.MoteError) as e:
+        session.generate("a", temperature=-1)
+    assert isinstance(e.value, ValueError) and e.value.status == -1
+
+
+def test_logits_are_not_copied(session):
+    numpy = pytest.importorskip("numpy")
+    session.prompt("Once upon a time")
+    logits = session.logits()
+    assert isinstance(logits, numpy.ndarray) and logits.dtype == numpy.float32
+    assert not logits.flags.owndata  # a view of the buffer that the library filled
+
+
+def test_every_public_name_is_documented():
+    for name in mote.__all__:
+        thing = getattr(mote, name)
+        assert thing.__doc__, name
+        for member, value in vars(thing).items() if isinstance(thing, type) else ():
+            if not member.startswith("_") and (callable(value) or isinstance(value, property)):
+                assert value.__doc__, f"{name}.{member}"
+
+
+def test_asyncio_chat_and_cancelling(session):
+    async def run():
+        messages = [{"role": "user", "content": "Tell me a story about a cat."}]
+        told = "".join([str(p) async for p in mote.aio.chat(session, messages, max_tokens=9)])
+        assert told == session.chat(messages, max_tokens=9).content
+
+        async def endless():
+            async for _ in mote.aio.generate(session, "Once", ignore_eos=True):
+                pass
+
+        task = asyncio.ensure_future(endless())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+    session.reset()
+    assert text_of(session.generate("Once upon a time", max_tokens=5))
 
 
 def test_asyncio(session):
