@@ -28,7 +28,9 @@ mote_status mote_schema_open(mote_schema **out, const mote_tokenizer *tokenizer,
         return mote__fail(err, MOTE_E_INVALID, "no tokenizer");
     const mote__schema_vocab vocab = {
             plain_token, tokenizer, mote_tokenizer_size(tokenizer)};
-    return mote__schema_open(out, &vocab, json, n_bytes, err);
+    /* Found once and kept with the tokenizer, which is otherwise never changed. */
+    mote_tokenizer *t = (mote_tokenizer *)(uintptr_t)tokenizer;
+    return mote__schema_open(out, &vocab, &t->schema_words, json, n_bytes, err);
 }
 
 void mote_schema_close(mote_schema *schema)

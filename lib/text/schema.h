@@ -22,10 +22,17 @@ typedef struct mote__schema_vocab {
     int32_t n_tokens; /* ids are below this */
 } mote__schema_vocab;
 
+/* What all schemas over one vocabulary share. */
+typedef struct mote__schema_words mote__schema_words;
+void mote__schema_words_close(mote__schema_words *words); /* NULL is allowed */
+
 /* mote_schema_open() over any vocabulary; *vocab is copied. json NULL: any object or
- * array. */
+ * array. keep: where the vocabulary's part is found, or left when it is not there yet
+ * (by whichever thread is first), to be closed after every schema; NULL: the schema has
+ * its own. */
 mote_status mote__schema_open(mote_schema **out, const mote__schema_vocab *vocab,
-        const char *json, size_t n_bytes, mote_error *err);
+        mote__schema_words *_Atomic *keep, const char *json, size_t n_bytes,
+        mote_error *err);
 
 void mote__schema_free(mote_schema *schema); /* NULL is allowed */
 

@@ -119,8 +119,19 @@ typedef struct schema_strings {
     schema_trie closing;   /* tokens in which the string ends */
 } schema_strings;
 
+/* What a vocabulary is to every schema: found once, shared, never changed. */
+struct mote__schema_words {
+    uint8_t can_split;     /* a token may end inside a UTF-8 character */
+    uint8_t has_byte[256]; /* there is a token of this one byte */
+    uint32_t *usable;      /* bit: the token may be generated at all */
+    schema_trie all;
+    schema_strings strings;
+};
+
 struct mote_schema {
     mote__schema_vocab vocab;
+    const mote__schema_words *words;
+    mote__schema_words *own_words; /* the same, where no tokenizer keeps them */
     schema_node *nodes;
     uint32_t *members, *items, *key_index;
     schema_prop *props;
@@ -131,11 +142,6 @@ struct mote_schema {
     uint32_t depth_max;   /* frames of one thread */
     uint32_t threads_max; /* 1 where nothing is ambiguous */
     uint32_t frames_max;
-    uint8_t can_split;     /* a token may end inside a UTF-8 character */
-    uint8_t has_byte[256]; /* there is a token of this one byte */
-    uint32_t *usable;      /* bit: the token may be generated at all */
-    schema_trie all;
-    schema_strings strings;
 };
 
 typedef struct schema_frame {
@@ -205,8 +211,8 @@ mote_status mote__schema_lit_build(mote_schema *schema, schema_text *texts, size
         const uint8_t *usable, uint32_t *root, mote_error *err);
 
 /* schema_vocab.c */
-mote_status mote__schema_vocab_build(mote_schema *schema, mote_error *err);
-void mote__schema_vocab_free(mote_schema *schema);
+mote_status mote__schema_words_open(
+        mote__schema_words **out, const mote__schema_vocab *vocab, mote_error *err);
 /* schema_compile.c: nodes from text, up to schema->root. */
 mote_status mote__schema_compile(
         mote_schema *schema, const char *json, size_t n_bytes, mote_error *err);

@@ -80,7 +80,7 @@ int mote__schema_complete(const mote_schema *s, const mote__schema_state *st)
 static uint32_t drop_split(const schema_walk *w, uint32_t *tops, uint32_t n)
 {
     uint32_t kept = 0;
-    if (w->schema->can_split)
+    if (w->schema->words->can_split)
         return n;
     for (uint32_t i = 0; i < n; i++)
         if (tops[i] == SCHEMA_NONE ||
@@ -142,7 +142,7 @@ static uint32_t run_token(schema_walk *w, uint32_t top, const uint8_t *bytes,
 static int usable(const mote_schema *s, int32_t token)
 {
     return token >= 0 && token < s->vocab.n_tokens &&
-           s->usable[token >> 5] >> (token & 31) & 1;
+           s->words->usable[token >> 5] >> (token & 31) & 1;
 }
 
 /* Copy what the tops reach from (state, fresh) back into the state. */
@@ -329,7 +329,7 @@ static void walk_trie(const mote_schema *s, const mote__schema_state *st, uint32
         if (k < last) {
             uint32_t copy[SCHEMA_THREADS_MAX];
             memcpy(copy, w.out, w.n_out * sizeof *copy);
-            if (s->can_split || drop_split(&w, copy, w.n_out))
+            if (s->words->can_split || drop_split(&w, copy, w.n_out))
                 for (; k < last; k++)
                     allow(m, trie->tokens[k]);
         }
@@ -340,7 +340,7 @@ static void walk_trie(const mote_schema *s, const mote__schema_state *st, uint32
 /* Tokens that stay inside a string with room for `left` more characters. */
 static void allow_content(const mote_schema *s, uint32_t left, int plain, mask *m)
 {
-    const schema_strings *g = &s->strings;
+    const schema_strings *g = &s->words->strings;
     const uint32_t *words = plain ? g->plain : g->content;
     uint32_t most = left < SCHEMA_TOKEN_MAX ? left : SCHEMA_TOKEN_MAX;
     uint32_t n = g->count_begin[most + 1], n_all = g->count_begin[SCHEMA_TOKEN_MAX + 1];
@@ -366,13 +366,13 @@ void mote__schema_mask(const mote_schema *s, const mote__schema_state *st,
             continue;
         const schema_frame *f = &frames_of(s, st)[top];
         if (!mote__schema_in_string(s, f)) {
-            walk_trie(s, st, top, &s->all, &m);
+            walk_trie(s, st, top, &s->words->all, &m);
             continue;
         }
         const schema_node *n = &s->nodes[f->node];
         allow_content(s, n->u.string.max - f->u.at.count,
                 n->u.string.exclude != SCHEMA_NONE, &m);
-        walk_trie(s, st, top, &s->strings.closing, &m);
+        walk_trie(s, st, top, &s->words->strings.closing, &m);
     }
     if (vocab_size & 31)
         bits[vocab_size / 32] &= (1u << (vocab_size & 31)) - 1;

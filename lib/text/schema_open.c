@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* The bytes of literals and keys must all have tokens of their own, so that a literal
@@ -11,7 +12,7 @@
 static mote_status check_literals(const mote_schema *s, mote_error *err)
 {
     for (size_t i = 0; i < s->n_lits; i++)
-        if (s->lits[i].byte >= 0x80 && !s->has_byte[s->lits[i].byte])
+        if (s->lits[i].byte >= 0x80 && !s->words->has_byte[s->lits[i].byte])
             return mote__fail(err, MOTE_E_UNSUPPORTED,
                     "schema: a literal has the byte 0x%02x, for which the vocabulary "
                     "has "
@@ -20,8 +21,30 @@ static mote_status check_literals(const mote_schema *s, mote_error *err)
     return MOTE_OK;
 }
 
+/* The vocabulary's part: there, or made now. */
+static mote_status find_words(
+        mote_schema *s, mote__schema_words *_Atomic *keep, mote_error *err)
+{
+    mote__schema_words *made, *there = keep ? atomic_load(keep) : NULL;
+    s->words = there;
+    if (there)
+        return MOTE_OK;
+    mote_status st = mote__schema_words_open(&made, &s->vocab, err);
+    if (st < 0)
+        return st;
+    s->words = made;
+    if (!keep) {
+        s->own_words = made;
+    } else if (!atomic_compare_exchange_strong(keep, &there, made)) {
+        mote__schema_words_close(made); /* another thread was first */
+        s->words = there;
+    }
+    return MOTE_OK;
+}
+
 mote_status mote__schema_open(mote_schema **out, const mote__schema_vocab *vocab,
-        const char *json, size_t n_bytes, mote_error *err)
+        mote__schema_words *_Atomic *keep, const char *json, size_t n_bytes,
+        mote_error *err)
 {
     *out = NULL;
     if (vocab->n_tokens < 0)
@@ -33,7 +56,7 @@ mote_status mote__schema_open(mote_schema **out, const mote__schema_vocab *vocab
     s->vocab = *vocab;
     mote_status st = mote__schema_compile(s, json, n_bytes, err);
     if (st == MOTE_OK)
-        st = mote__schema_vocab_build(s, err);
+        st = find_words(s, keep, err);
     if (st == MOTE_OK)
         st = check_literals(s, err);
     if (st < 0) {
@@ -48,7 +71,7 @@ void mote__schema_free(mote_schema *s)
 {
     if (!s)
         return;
-    mote__schema_vocab_free(s);
+    mote__schema_words_close(s->own_words);
     free(s->nodes);
     free(s->members);
     free(s->items);

@@ -94,19 +94,20 @@ static void trie_free(schema_trie *t)
 
 /* What a token does at the start of a character: -1 impossible, 0 the string ends in
  * it, else how many characters it begins. */
-static int32_t classify(const mote_schema *s, const entry *e)
+static int32_t classify(const mote__schema_words *w, const entry *e)
 {
+    const mote_schema none = {0}; /* no literals are excluded */
     const schema_node any = {.kind = NODE_STRING,
             .u.string = {.max = UINT32_MAX, .exclude = SCHEMA_NONE}};
     schema_frame f = {.phase = STRING_CONTENT}, next;
     f.u.at.pos = SCHEMA_NONE;
     for (uint32_t i = 0; i < e->n_bytes; i++) {
-        int r = mote__schema_string_step(s, &any, &f, e->bytes[i], &next);
+        int r = mote__schema_string_step(&none, &any, &f, e->bytes[i], &next);
         if (r != 1)
             return r == 2 ? 0 : -1;
         f = next;
     }
-    return f.phase == STRING_UTF8 && !s->can_split ? -1 : (int32_t)f.u.at.count;
+    return f.phase == STRING_UTF8 && !w->can_split ? -1 : (int32_t)f.u.at.count;
 }
 
 static void set_bit(uint32_t *bits, int32_t i)
@@ -114,15 +115,10 @@ static void set_bit(uint32_t *bits, int32_t i)
     bits[i >> 5] |= 1u << (i & 31);
 }
 
-static size_t words_of(const mote_schema *s)
+static int strings_build(
+        mote__schema_words *w, size_t words, const entry *e, uint32_t n)
 {
-    return ((size_t)s->vocab.n_tokens + 31) / 32;
-}
-
-static int strings_build(mote_schema *s, const entry *e, uint32_t n)
-{
-    schema_strings *g = &s->strings;
-    size_t words = words_of(s);
+    schema_strings *g = &w->strings;
     entry *closing = malloc((n ? n : 1) * sizeof *closing);
     int32_t *count = malloc((n ? n : 1) * sizeof *count);
     uint32_t n_closing = 0;
@@ -135,7 +131,7 @@ static int strings_build(mote_schema *s, const entry *e, uint32_t n)
             !g->by_count)
         goto out;
     for (uint32_t i = 0; i < n; i++) {
-        count[i] = classify(s, &e[i]);
+        count[i] = classify(w, &e[i]);
         if (count[i] == 0)
             closing[n_closing++] = e[i];
         if (count[i] <= 0)
@@ -161,27 +157,28 @@ out:
     return bad;
 }
 
-mote_status mote__schema_vocab_build(mote_schema *s, mote_error *err)
+static mote_status build(
+        mote__schema_words *w, const mote__schema_vocab *vocab, mote_error *err)
 {
     uint32_t n = 0;
-    size_t n_tokens = (size_t)s->vocab.n_tokens;
+    size_t n_tokens = (size_t)vocab->n_tokens, words = (n_tokens + 31) / 32;
     mote_status st = MOTE_OK;
     entry *e = malloc((n_tokens ? n_tokens : 1) * sizeof *e);
-    s->usable = calloc(words_of(s) + 1, 4);
-    if (!e || !s->usable)
+    w->usable = calloc(words + 1, 4);
+    if (!e || !w->usable)
         goto memory;
-    for (int32_t i = 0; i < s->vocab.n_tokens; i++) {
+    for (int32_t i = 0; i < vocab->n_tokens; i++) {
         size_t len = 0;
-        const char *bytes = s->vocab.token(s->vocab.user, i, &len);
+        const char *bytes = vocab->token(vocab->user, i, &len);
         if (!bytes || len == 0 || len > SCHEMA_TOKEN_MAX)
             continue;
         e[n++] = (entry){head_of(bytes, len), (const uint8_t *)bytes, (uint32_t)len, i};
-        set_bit(s->usable, i);
+        set_bit(w->usable, i);
         if (len == 1)
-            s->has_byte[(uint8_t)bytes[0]] = 1;
+            w->has_byte[(uint8_t)bytes[0]] = 1;
     }
     for (int c = 0x20; c < 0x7f; c++)
-        if (!s->has_byte[c]) {
+        if (!w->has_byte[c]) {
             st = mote__fail(err, MOTE_E_UNSUPPORTED,
                     "schema: the vocabulary has no token for the single byte '%c', "
                     "which "
@@ -189,11 +186,11 @@ mote_status mote__schema_vocab_build(mote_schema *s, mote_error *err)
                     c);
             goto out;
         }
-    s->can_split = 1;
+    w->can_split = 1;
     for (int c = 0x80; c < 0xc0; c++)
-        s->can_split &= s->has_byte[c];
+        w->can_split &= w->has_byte[c];
     qsort(e, n, sizeof *e, entry_compare);
-    if (trie_build(&s->all, e, n) || strings_build(s, e, n))
+    if (trie_build(&w->all, e, n) || strings_build(w, words, e, n))
         goto memory;
 out:
     free(e);
@@ -203,13 +200,31 @@ memory:
     goto out;
 }
 
-void mote__schema_vocab_free(mote_schema *s)
+mote_status mote__schema_words_open(
+        mote__schema_words **out, const mote__schema_vocab *vocab, mote_error *err)
 {
-    trie_free(&s->all);
-    trie_free(&s->strings.closing);
-    free(s->usable);
-    free(s->strings.content);
-    free(s->strings.plain);
-    free(s->strings.count_begin);
-    free(s->strings.by_count);
+    mote__schema_words *w = calloc(1, sizeof *w);
+    *out = NULL;
+    if (!w)
+        return mote__fail_memory(err, sizeof *w, "the vocabulary of a schema");
+    mote_status st = build(w, vocab, err);
+    if (st < 0)
+        mote__schema_words_close(w);
+    else
+        *out = w;
+    return st;
+}
+
+void mote__schema_words_close(mote__schema_words *w)
+{
+    if (!w)
+        return;
+    trie_free(&w->all);
+    trie_free(&w->strings.closing);
+    free(w->usable);
+    free(w->strings.content);
+    free(w->strings.plain);
+    free(w->strings.count_begin);
+    free(w->strings.by_count);
+    free(w);
 }

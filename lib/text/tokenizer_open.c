@@ -2,6 +2,7 @@
 /* From the texts of a checkpoint to a tokenizer. */
 #include "base/json.h"
 #include "base/status.h"
+#include "schema.h"
 #include "tokenizer_parts.h"
 
 #include <string.h>
@@ -138,6 +139,7 @@ void mote__tokenizer_close(mote_tokenizer *t)
     mote__splitter_free(&t->splitter);
     mote__added_free(&t->added[0]);
     mote__added_free(&t->added[1]);
+    mote__schema_words_close(t->schema_words);
     mote__free(m, MOTE_MEM_TOKENIZER, t->flags, t->n_flags);
     if (t->chat_template)
         mote__free(m, MOTE_MEM_TOKENIZER, t->chat_template, t->chat_template_size + 1);

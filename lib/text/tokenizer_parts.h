@@ -23,6 +23,8 @@ struct mote_tokenizer {
     bool adds_bos;
     char *chat_template; /* NUL-terminated, or NULL */
     size_t chat_template_size;
+    /* Of the vocabulary, for schemas: made when the first one is opened. */
+    struct mote__schema_words *_Atomic schema_words;
 };
 
 struct mote_decoder {

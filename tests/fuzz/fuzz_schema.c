@@ -56,7 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const mote__schema_vocab vocab = {byte_token, table, 257};
     mote_schema *s;
     mote_error err;
-    mote_status status = mote__schema_open(&s, &vocab, (const char *)data, size, &err);
+    mote_status status =
+            mote__schema_open(&s, &vocab, NULL, (const char *)data, size, &err);
     if (status < 0) {
         FUZZ_CHECK(!s && err.status == status && err.message[0]);
         return 0;

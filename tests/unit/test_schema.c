@@ -34,7 +34,7 @@ static mote_schema *open_schema(const char *json)
     mote__schema_vocab v = bytes();
     mote_schema *s;
     mote_error err;
-    if (mote__schema_open(&s, &v, json, json ? strlen(json) : 0, &err) < 0)
+    if (mote__schema_open(&s, &v, NULL, json, json ? strlen(json) : 0, &err) < 0)
         fail_msg("%s: %s", json ? json : "NULL", err.message);
     return s;
 }
@@ -375,11 +375,11 @@ static void refuse_text(
     mote__schema_vocab v = bytes();
     mote_schema *s = (mote_schema *)&v;
     mote_error err;
-    mote_status st = mote__schema_open(&s, &v, json, n, &err);
+    mote_status st = mote__schema_open(&s, &v, NULL, json, n, &err);
     if (st != status || s || !strstr(err.message, word))
         fail_msg("%.100s: status %d, %s", json, st, st < 0 ? err.message : "opened");
     /* The same without a place for the message. */
-    assert_int_equal(mote__schema_open(&s, &v, json, n, NULL), status);
+    assert_int_equal(mote__schema_open(&s, &v, NULL, json, n, NULL), status);
 }
 
 static void refuse(const char *json, mote_status status, const char *word)
@@ -484,12 +484,14 @@ static void test_poor_vocabulary(void **state)
     mote_error err;
     v.token = poor_token;
     v.n_tokens = 256;
-    assert_int_equal(mote__schema_open(&s, &v, "true", 4, &err), MOTE_E_UNSUPPORTED);
+    assert_int_equal(
+            mote__schema_open(&s, &v, NULL, "true", 4, &err), MOTE_E_UNSUPPORTED);
     assert_non_null(strstr(err.message, "'{'"));
     v.n_tokens = 0;
-    assert_int_equal(mote__schema_open(&s, &v, "true", 4, &err), MOTE_E_UNSUPPORTED);
+    assert_int_equal(
+            mote__schema_open(&s, &v, NULL, "true", 4, &err), MOTE_E_UNSUPPORTED);
     v.n_tokens = -1;
-    assert_int_equal(mote__schema_open(&s, &v, "true", 4, &err), MOTE_E_INVALID);
+    assert_int_equal(mote__schema_open(&s, &v, NULL, "true", 4, &err), MOTE_E_INVALID);
 }
 
 /* ---- hostile texts ---- */

@@ -3,6 +3,7 @@
  * tokens, an independent validator. Along the way: a mask is never empty, is exactly
  * the set of tokens that accept() takes, and a copied state goes the same way. */
 #include "mote/tokenizer.h"
+#include "random_schema.h"
 #include "schema_validator.h"
 #include "text/schema.h"
 
@@ -13,16 +14,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static uint64_t seed;
-static uint32_t rnd(uint32_t n)
-{
-    seed += 0x9e3779b97f4a7c15u;
-    uint64_t z = seed;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return (uint32_t)((z ^ z >> 31) % n);
-}
 
 /* ---- vocabularies ---- */
 
@@ -75,209 +66,6 @@ static const char *tokenizer_token(const void *user, int32_t token, size_t *n)
                      : mote_tokenizer_token(user, token, n); /* BOS, EOS, padding */
 }
 
-/* ---- random schemas ---- */
-
-static const char *const names[] = {
-        "a", "ab", "abc", "name", "kind", "x\"y", "\xc3\xa9", "n\nl", "k", "value"};
-enum { N_NAMES = sizeof names / sizeof *names };
-
-static json_t *random_schema(int depth, int n_defs);
-
-static json_t *random_literal(void)
-{
-    static const char *const texts[] = {"null", "true", "false", "0", "-1", "12", "123",
-            "1.5", "-0.25", "1e30", "0.1", "\"\"", "\"a\"", "\"ab\"", "\"a\\\"b\"",
-            "\"\\u00e9\\ud83d\\ude00\"", "[]", "[1,2]", "{}", "{\"a\":[null]}",
-            "9223372036854775807"};
-    const char *t = texts[rnd(sizeof texts / sizeof *texts)];
-    return json_loads(t, JSON_DECODE_ANY, NULL);
-}
-
-static void set(json_t *o, const char *key, json_t *v)
-{
-    assert_int_equal(json_object_set_new(o, key, v), 0);
-}
-
-static json_t *random_object(int depth, int n_defs)
-{
-    json_t *o = json_object(), *props = json_object(), *required = json_array();
-    set(o, "type", json_string("object"));
-    uint32_t n = rnd(5);
-    for (uint32_t i = 0; i < n; i++) {
-        const char *name = names[rnd(N_NAMES)];
-        if (json_object_get(props, name))
-            continue;
-        set(props, name, random_schema(depth - 1, n_defs));
-        if (rnd(2))
-            json_array_append_new(required, json_string(name));
-    }
-    if (rnd(8) == 0)
-        json_array_append_new(required, json_string("other"));
-    if (n || rnd(2))
-        set(o, "properties", props);
-    else
-        json_decref(props);
-    if (json_array_size(required) || rnd(2))
-        set(o, "required", required);
-    else
-        json_decref(required);
-    switch (rnd(4)) {
-    case 0:
-        set(o, "additionalProperties", random_schema(depth - 1, n_defs));
-        break;
-    case 1:
-        if (!json_array_size(required) || rnd(4))
-            set(o, "additionalProperties", json_boolean(rnd(3) == 0));
-        break;
-    default:
-        break;
-    }
-    return o;
-}
-
-static json_t *random_array(int depth, int n_defs)
-{
-    json_t *o = json_object();
-    set(o, "type", json_string("array"));
-    if (rnd(3) == 0) {
-        json_t *prefix = json_array();
-        for (uint32_t i = rnd(3) + 1; i > 0; i--)
-            json_array_append_new(prefix, random_schema(depth - 1, n_defs));
-        set(o, "prefixItems", prefix);
-    }
-    if (rnd(3))
-        set(o, "items", rnd(10) ? random_schema(depth - 1, n_defs) : json_boolean(0));
-    uint32_t min = rnd(3);
-    if (rnd(2))
-        set(o, "minItems", json_integer(min));
-    else
-        min = 0;
-    if (rnd(2))
-        set(o, "maxItems", json_integer(min + rnd(4)));
-    return o;
-}
-
-static json_t *random_number(int whole)
-{
-    static const int64_t limits[] = {0, 1, -1, 9, 10, -10, 99, 100, 12345, -987654,
-            INT64_MAX, INT64_MIN, INT64_MAX - 5, INT64_MIN + 7, 1000000000};
-    json_t *o = json_object();
-    set(o, "type", json_string(whole ? "integer" : "number"));
-    if (whole) {
-        int64_t a = limits[rnd(15)], b = limits[rnd(15)];
-        int64_t lo = a < b ? a : b, hi = a < b ? b : a;
-        if (rnd(2))
-            set(o, rnd(4) ? "minimum" : "exclusiveMinimum", json_integer(lo));
-        if (rnd(2))
-            set(o, rnd(4) ? "maximum" : "exclusiveMaximum", json_integer(hi));
-    } else if (rnd(2)) {
-        static const double points[] = {
-                0, 1, 0.5, -0.125, 3.25, 0.000001, 1e6, -17, 99.9};
-        double a = points[rnd(9)], b = points[rnd(9)];
-        set(o, rnd(3) ? "minimum" : "exclusiveMinimum", json_real(a < b ? a : b));
-        if (rnd(2))
-            set(o, rnd(3) ? "maximum" : "exclusiveMaximum", json_real(a < b ? b : a));
-    }
-    return o;
-}
-
-/* Branches with another "kind" each: exclusive. */
-static json_t *random_one_of(int depth, int n_defs)
-{
-    json_t *list = json_array(), *o = json_object();
-    for (uint32_t i = 0, n = rnd(3) + 1; i < n; i++) {
-        char kind[2] = {(char)('a' + i), 0};
-        json_t *b = random_object(depth, n_defs), *kinds = json_object();
-        json_t *props = json_object_get(b, "properties");
-        if (!props) {
-            props = json_object();
-            set(b, "properties", props);
-        }
-        set(kinds, "const", json_string(kind));
-        set(props, "kind", kinds);
-        if (rnd(2))
-            set(b, "required", json_pack("[s]", "kind"));
-        else
-            json_object_del(b, "required");
-        json_array_append_new(list, b);
-    }
-    if (rnd(2))
-        json_array_append_new(list, json_pack("{s:s}", "type", "null"));
-    set(o, "oneOf", list);
-    return o;
-}
-
-static json_t *random_schema(int depth, int n_defs)
-{
-    json_t *o, *list;
-    switch (depth <= 0 ? rnd(8) : rnd(16)) {
-    case 0:
-        return json_pack("{s:s}", "type", rnd(2) ? "boolean" : "null");
-    case 1:
-    case 2:
-        o = json_pack("{s:s}", "type", "string");
-        uint32_t min = rnd(4);
-        if (rnd(2))
-            set(o, "minLength", json_integer(min));
-        if (rnd(3))
-            set(o, "maxLength", json_integer(min + rnd(12)));
-        if (rnd(4) == 0)
-            set(o, "format", json_string("date-time"));
-        return o;
-    case 3:
-        return random_number(1);
-    case 4:
-        return random_number(0);
-    case 5:
-        list = json_array();
-        for (uint32_t i = rnd(5) + 1; i > 0; i--)
-            json_array_append_new(list, random_literal());
-        return json_pack("{s:o}", "enum", list);
-    case 6:
-        return json_pack("{s:o}", "const", random_literal());
-    case 7:
-        if (!n_defs)
-            return json_true();
-        char ref[40];
-        snprintf(ref, sizeof ref, "#/$defs/d%u", rnd((uint32_t)n_defs));
-        return json_pack("{s:s}", "$ref", ref);
-    case 8:
-    case 9:
-    case 10:
-        return random_object(depth, n_defs);
-    case 11:
-    case 12:
-        return random_array(depth, n_defs);
-    case 13:
-        list = json_array();
-        for (uint32_t i = rnd(4) + 1; i > 0; i--)
-            json_array_append_new(list, random_schema(depth - 1, n_defs));
-        return json_pack(
-                "{s:o}", rnd(5) || json_array_size(list) > 1 ? "anyOf" : "allOf", list);
-    case 14:
-        return random_one_of(depth, n_defs);
-    default:
-        return json_pack("{s:[s,s],s:i}", "type", rnd(2) ? "integer" : "null",
-                rnd(2) ? "string" : "number", "maxLength", (int)rnd(5));
-    }
-}
-
-static json_t *random_root(void)
-{
-    int n_defs = (int)rnd(3);
-    json_t *root = random_schema(4, n_defs);
-    if (!n_defs || !json_is_object(root))
-        return root;
-    json_t *defs = json_object();
-    for (int i = 0; i < n_defs; i++) {
-        char name[8];
-        snprintf(name, sizeof name, "d%d", i);
-        set(defs, name, random_schema(2, n_defs));
-    }
-    set(root, "$defs", defs);
-    return root;
-}
-
 /* ---- generation ---- */
 
 typedef struct run {
@@ -318,7 +106,7 @@ static int32_t closing_token(run *r, uint32_t n)
 {
     for (int tries = 0; tries < 64; tries++) {
         size_t len;
-        int32_t t = r->allowed[rnd(n)];
+        int32_t t = r->allowed[schema_rnd(n)];
         const char *b = r->vocab->token(r->vocab->user, t, &len);
         if (b && (memchr(b, '}', len) || memchr(b, ']', len) || memchr(b, '"', len)))
             return t;
@@ -338,7 +126,7 @@ static int generate(run *r, int32_t eos, int exact_every, char *where)
     mote__schema_start(r->schema, r->state);
     r->n_out = 0;
     uint32_t vocab_size =
-            (uint32_t)r->vocab->n_tokens + rnd(70); /* models pad theirs */
+            (uint32_t)r->vocab->n_tokens + schema_rnd(70); /* models pad theirs */
     for (int step = 0; step < 20000; step++) {
         uint32_t n = 0;
         r->bits[vocab_size / 32 + 1] = 0xdeadbeef;
@@ -352,12 +140,12 @@ static int generate(run *r, int32_t eos, int exact_every, char *where)
         assert_int_equal(bit(r->bits, eos), mote__schema_complete(r->schema, r->state));
         if (exact_every && step % exact_every == 0)
             check_exact(r, eos);
-        int32_t t = r->allowed[rnd(n)];
-        if (bit(r->bits, eos) && (n == 1 || rnd(2)))
+        int32_t t = r->allowed[schema_rnd(n)];
+        if (bit(r->bits, eos) && (n == 1 || schema_rnd(2)))
             return 1;
         if (t == eos)
             return 1;
-        if (rnd(100) < (step > 60 ? 90u : 20u)) {
+        if (schema_rnd(100) < (step > 60 ? 90u : 20u)) {
             int32_t c = closing_token(r, n);
             t = c >= 0 && c != eos ? c : t;
         }
@@ -392,9 +180,10 @@ static int many(
         char where[64];
         mote_error err;
         snprintf(where, sizeof where, "schema %d", i);
-        json_t *schema = random_root();
+        json_t *schema = schema_random();
         char *text = json_dumps(schema, JSON_ENCODE_ANY);
-        mote_status st = mote__schema_open(&r.schema, vocab, text, strlen(text), &err);
+        mote_status st =
+                mote__schema_open(&r.schema, vocab, NULL, text, strlen(text), &err);
         if (st == MOTE_E_FORMAT && strstr(err.message, "no value")) {
             refused++; /* nothing satisfies it: an empty range, endless recursion */
             goto next;
@@ -449,7 +238,7 @@ static void test_small_vocabulary(void **state)
     fake *f = malloc(sizeof *f);
     fake_init(f, 1);
     mote__schema_vocab v = {fake_token, f, f->n};
-    seed = 1;
+    schema_seed(1);
     assert_true(many(&v, 1000, 2, 13) >= 1500);
     free(f);
 }
@@ -461,7 +250,7 @@ static void test_poor_vocabulary(void **state)
     fake *f = malloc(sizeof *f);
     fake_init(f, 0);
     mote__schema_vocab v = {fake_token, f, f->n};
-    seed = 2;
+    schema_seed(2);
     assert_true(many(&v, 200, 2, 5) >= 200);
     free(f);
 }
@@ -510,7 +299,7 @@ static void test_tokenizer(void **state)
     free(st);
     mote_schema_close(s);
     mote__schema_vocab v = {tokenizer_token, t, 4080};
-    seed = 3;
+    schema_seed(3);
     assert_true(many(&v, 1000, 1, 211) >= 700);
     mote_tokenizer_close(t);
 }
