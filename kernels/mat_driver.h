@@ -8,7 +8,10 @@
  * Four panels are taken at once: at one token they give enough independent chains of
  * additions, at many tokens the activations are read from L2 once per 64 rows. Tokens
  * are taken 96 at once, so that the totals (24 KiB) live on the stack near the cores.
- * gate_up is the same with panels gate p, up p, gate p+1, up p+1. */
+ * gate_up is the same with panels gate p, up p, gate p+1, up p+1.
+ *
+ * A variant may define DRIVER_ONE_TOKEN and one_token(), which multiplies one token by
+ * a run of panels of any length (not for F32), for the speed of reading in order. */
 #ifndef MOTE_KERNELS_MAT_DRIVER_H
 #define MOTE_KERNELS_MAT_DRIVER_H
 #include "kernels/kernels_internal.h"
@@ -36,6 +39,46 @@ static size_t act_bytes(uint32_t form, uint32_t k);
 static void compute(const job *j, totals *total);
 static void silu_times(float *h, const float *a, const float *b);
 
+#ifdef DRIVER_ONE_TOKEN
+static void one_token(float *y, const mote_k_matrix *w, uint32_t begin, uint32_t n,
+        const void *x, uint32_t form, const void *next);
+
+static void matmul_one(float *y, const mote_k_matrix *w, uint32_t begin, uint32_t end,
+        const void *x, uint32_t form)
+{
+    const uint32_t whole = w->n_rows / MOTE_PANEL, last = end < whole ? end : whole;
+    if (last > begin)
+        one_token(
+                y + (size_t)begin * MOTE_PANEL, w, begin, last - begin, x, form, NULL);
+    if (end > whole && begin < end) {
+        float out[MOTE_PANEL];
+        one_token(out, w, whole, 1, x, form, NULL);
+        memcpy(y + (size_t)whole * MOTE_PANEL, out,
+                (w->n_rows - whole * MOTE_PANEL) * sizeof *y);
+    }
+}
+
+/* Runs of RUN panels of gate and of up: the totals wait on the stack for each other. */
+static void gate_up_one(float *h, const mote_k_matrix *gate, const mote_k_matrix *up,
+        uint32_t begin, uint32_t end, const void *x, uint32_t form)
+{
+    enum { RUN = 8 };
+    _Alignas(64) float a[RUN][MOTE_PANEL], b[RUN][MOTE_PANEL];
+    for (uint32_t p = begin; p < end; p += RUN) {
+        const uint32_t n = end - p < RUN ? end - p : RUN;
+        one_token(a[0], gate, p, n, x, form, mote__k_panel(up, p));
+        one_token(b[0], up, p, n, x, form,
+                p + n < end ? mote__k_panel(gate, p + n) : NULL);
+        for (uint32_t s = 0; s < n; s++) {
+            const uint32_t row = (p + s) * MOTE_PANEL, left = gate->n_rows - row;
+            float out[MOTE_PANEL];
+            silu_times(out, a[s], b[s]);
+            memcpy(h + row, out, (left < MOTE_PANEL ? left : MOTE_PANEL) * sizeof *h);
+        }
+    }
+}
+#endif
+
 static void driver_panel(
         panel_ref *ref, const mote_k_matrix *w, uint32_t p, uint32_t last)
 {
@@ -55,6 +98,12 @@ static void matmul(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
         uint32_t end, const void *act, uint32_t form, const uint32_t *index, uint32_t n)
 {
     const size_t bytes = act_bytes(form, w->n_cols);
+#ifdef DRIVER_ONE_TOKEN
+    if (n == 1 && w->type != MOTE_K_F32) {
+        matmul_one(y, w, begin, end, mote__k_act_row(act, bytes, index, 0), form);
+        return;
+    }
+#endif
     _Alignas(64) totals total[DRIVER_TOKENS];
     job j = {.type = w->type, .form = form, .k_pad = mote_k_pad(w->n_cols)};
     for (uint32_t p = begin; p < end; p += DRIVER_PANELS) {
@@ -79,6 +128,13 @@ static void gate_up(float *h, size_t ldh, const mote_k_matrix *gate,
         uint32_t form, const uint32_t *index, uint32_t n)
 {
     const size_t bytes = act_bytes(form, gate->n_cols);
+#ifdef DRIVER_ONE_TOKEN
+    if (n == 1 && gate->type != MOTE_K_F32) {
+        gate_up_one(
+                h, gate, up, begin, end, mote__k_act_row(act, bytes, index, 0), form);
+        return;
+    }
+#endif
     _Alignas(64) totals total[DRIVER_TOKENS];
     job j = {.type = gate->type, .form = form, .k_pad = mote_k_pad(gate->n_cols)};
     for (uint32_t p = begin; p < end; p += 2) {

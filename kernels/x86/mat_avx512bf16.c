@@ -19,6 +19,7 @@
  * Up to FUSED tokens convert weights in registers; more convert a block once into L1
  * and reuse it. Both add in the same order, so the bits of a result do not depend on n.
  */
+#define DRIVER_ONE_TOKEN
 #include "kernels/mat_driver.h"
 #include <immintrin.h>
 
@@ -312,13 +313,20 @@ ALWAYS __m512 scale_of(uint32_t type, const float *scales, uint32_t unit)
     return _mm512_loadu_ps(scales + (size_t)unit * MOTE_PANEL);
 }
 
-/* total += partial * scale */
-ALWAYS void add_partial(float *y, uint32_t type, __m512 even0, __m512 even1,
+/* y + partial * scale */
+ALWAYS __m512 with_partial(__m512 y, uint32_t type, __m512 even0, __m512 even1,
         __m512 odd0, __m512 odd1, __m512 scale)
 {
     const __m512 sum =
             fold(type, _mm512_add_ps(even0, odd0), _mm512_add_ps(even1, odd1));
-    _mm512_store_ps(y, _mm512_fmadd_ps(sum, scale, _mm512_load_ps(y)));
+    return _mm512_fmadd_ps(sum, scale, y);
+}
+
+ALWAYS void add_partial(float *y, uint32_t type, __m512 even0, __m512 even1,
+        __m512 odd0, __m512 odd1, __m512 scale)
+{
+    _mm512_store_ps(
+            y, with_partial(_mm512_load_ps(y), type, even0, even1, odd0, odd1, scale));
 }
 
 /* One unit of one panel times nt tokens; weights are converted in registers. */
@@ -355,7 +363,7 @@ ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
                 total[i][p], type, sum[i][0], sum[i][1], sum[i][2], sum[i][3], scale);
 }
 
-/* Few tokens: weights come from memory once. */
+/* Two to FUSED tokens: weights come from memory once. */
 ALWAYS void few_panels(
         const job *j, totals *total, uint32_t nt, uint32_t type, uint32_t terms)
 {
@@ -523,9 +531,6 @@ static void buffered(const job *j, totals *total, uint32_t terms)
 ALWAYS void few(const job *j, totals *total, uint32_t type, uint32_t terms)
 {
     switch (j->n) {
-    case 1:
-        few_panels(j, total, 1, type, terms);
-        break;
     case 2:
         few_panels(j, total, 2, type, terms);
         break;
@@ -730,11 +735,6 @@ ALWAYS void tile_int8(const job *j, totals *total, uint32_t first, uint32_t i0,
 
 ALWAYS void all_int8(const job *j, totals *total, uint32_t type)
 {
-    if (j->n == 1) {
-        for (uint32_t p = 0; p < j->n_panels; p++)
-            tile_int8(j, total, p, 0, 0, j->k_pad, 1, 1, type);
-        return;
-    }
     /* 512 columns of two panels (16 KiB) stay in L1 for all tiles. */
     const uint32_t columns = 512;
     for (uint32_t p = 0; p < j->n_panels; p += 2)
@@ -772,6 +772,172 @@ static void int8_i8(const job *j, totals *total)
 static void int8_i4(const job *j, totals *total)
 {
     all_int8(j, total, MOTE_K_I4);
+}
+
+/* ---- one token ----
+ *
+ * Decoding is bound by memory, and memory is fastest when read in order without a
+ * break: so a whole run of panels is one loop, with its total in a register, and
+ * nothing in between (a call, totals in memory, pointers per token for every four
+ * panels: each cost 3 to 10 % of the speed). The order of additions is that of
+ * few_unit() and tile_int8(). */
+
+typedef struct one_job {
+    const uint8_t *w;
+    const float *scales;
+    const uint8_t *x;
+    const char *next; /* read after this run, or NULL */
+    uint32_t k_pad, n_panels;
+} one_job;
+
+/* The hardware's prefetcher begins anew at a jump: the first KiB is asked for. */
+ALWAYS void prefetch_next(const one_job *j, uint32_t left)
+{
+    if (left == 1 && j->next)
+        for (uint32_t line = 0; line < 1024; line += 64)
+            _mm_prefetch(j->next + line, _MM_HINT_T0);
+}
+
+ALWAYS __m512 one_unit(__m512 y, const uint8_t *w, const uint8_t *x, uint32_t steps,
+        __m512 scale, uint32_t type, uint32_t terms, const tables *t)
+{
+    __m512 even0 = _mm512_setzero_ps(), even1 = even0, odd0 = even0, odd1 = even0;
+    for (uint32_t s = 0; s < steps; s++, w += step_bytes(type), x += 16 * terms) {
+        __m512i b[4];
+        decode_step(b, t, type, w);
+        for (uint32_t e = 0; e < terms; e++) {
+            const __m512i v = group_of(x + 8 * e), u = group_of(x + 8 * (terms + e));
+            even0 = dot(even0, b[0], v);
+            even1 = dot(even1, b[1], v);
+            odd0 = dot(odd0, b[2], u);
+            odd1 = dot(odd1, b[3], u);
+        }
+    }
+    return with_partial(y, type, even0, even1, odd0, odd1, scale);
+}
+
+ALWAYS void one_dots(float *y, const one_job *one, uint32_t type, uint32_t terms)
+{
+    const one_job j = *one;
+    const tables t = tables_for(type);
+    const uint32_t unit = unit_columns(type), bytes = step_bytes(type);
+    const size_t n_scales = mote__k_panel_scales(type, j.k_pad);
+    const uint8_t *w = j.w;
+    const float *scales = j.scales;
+    for (uint32_t p = 0; p < j.n_panels; p++, scales += n_scales) {
+        const uint8_t *x = j.x;
+        __m512 sum = _mm512_setzero_ps();
+        uint32_t k = 0, u = 0;
+        for (; k + unit <= j.k_pad; k += unit, u++) {
+            sum = one_unit(
+                    sum, w, x, unit / 8, scale_of(type, scales, u), type, terms, &t);
+            w += (size_t)unit / 8 * bytes;
+            x += (size_t)unit * 2 * terms;
+        }
+        if (k < j.k_pad) {
+            const uint32_t steps = (j.k_pad - k) / 8;
+            sum = one_unit(
+                    sum, w, x, steps, scale_of(type, scales, u), type, terms, &t);
+            w += (size_t)steps * bytes;
+        }
+        prefetch_next(&j, j.n_panels - p);
+        _mm512_storeu_ps(y + (size_t)p * MOTE_PANEL, sum);
+    }
+}
+
+/* 32 columns (or the last 16) of integer products. */
+ALWAYS __m512 one_unit_int8(__m512 y, const uint8_t *w, const uint8_t *x,
+        const uint8_t *group, uint32_t steps, __m512 scale, uint32_t type)
+{
+    const __m512i flip = _mm512_set1_epi8((char)0x80), nibble = _mm512_set1_epi8(15);
+    int32_t start, four;
+    float by;
+    memcpy(&by, group, sizeof by);
+    memcpy(&start, group + (type == MOTE_K_I4 ? 4 : 8), sizeof start);
+    __m512i sum = _mm512_set1_epi32(start);
+    for (uint32_t s = 0; s < steps; s++, x += 8) {
+        __m512i b[2];
+        if (type == MOTE_K_I4) {
+            const __m512i v = _mm512_loadu_si512(w + 64 * (size_t)s);
+            b[0] = _mm512_and_si512(v, nibble);
+            b[1] = _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble);
+        } else {
+            b[0] = _mm512_xor_si512(_mm512_loadu_si512(w + 128 * (size_t)s), flip);
+            b[1] = _mm512_xor_si512(_mm512_loadu_si512(w + 128 * (size_t)s + 64), flip);
+        }
+        for (uint32_t h = 0; h < 2; h++) {
+            memcpy(&four, x + 4 * h, sizeof four);
+            sum = _mm512_dpbusd_epi32(sum, b[h], _mm512_set1_epi32(four));
+        }
+    }
+    return _mm512_fmadd_ps(
+            _mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, _mm512_set1_ps(by)), y);
+}
+
+ALWAYS void one_int8(float *y, const one_job *one, uint32_t type)
+{
+    const one_job j = *one;
+    const uint32_t bytes = step_bytes(type), group = unit_columns(type);
+    const size_t n_scales = mote__k_panel_scales(type, j.k_pad);
+    const uint8_t *w = j.w, *groups = j.x + round64(j.k_pad);
+    const float *scales = j.scales;
+    for (uint32_t p = 0; p < j.n_panels; p++, scales += n_scales) {
+        __m512 sum = _mm512_setzero_ps();
+        uint32_t k = 0;
+        for (; k + MOTE_ACT_GROUP <= j.k_pad; k += MOTE_ACT_GROUP, w += 4 * bytes)
+            sum = one_unit_int8(sum, w, j.x + k, groups + k / 2, 4,
+                    scale_of(type, scales, k / group), type);
+        if (k < j.k_pad) {
+            sum = one_unit_int8(sum, w, j.x + k, groups + k / 2, 2,
+                    scale_of(type, scales, k / group), type);
+            w += 2 * bytes;
+        }
+        prefetch_next(&j, j.n_panels - p);
+        _mm512_storeu_ps(y + (size_t)p * MOTE_PANEL, sum);
+    }
+}
+
+#define ONE_INSTANCE(type, terms)                                                      \
+    static void one_##type##_##terms(float *y, const one_job *j)                       \
+    {                                                                                  \
+        one_dots(y, j, MOTE_K_##type, terms);                                          \
+    }
+#define ONE_INSTANCES(type)                                                            \
+    ONE_INSTANCE(type, 1) ONE_INSTANCE(type, 2) ONE_INSTANCE(type, 3)
+ONE_INSTANCES(BF16)
+ONE_INSTANCES(E4M3)
+ONE_INSTANCES(I8)
+ONE_INSTANCES(I4)
+static void one_int8_i8(float *y, const one_job *j)
+{
+    one_int8(y, j, MOTE_K_I8);
+}
+static void one_int8_i4(float *y, const one_job *j)
+{
+    one_int8(y, j, MOTE_K_I4);
+}
+
+/* y[16 * i + r]: panels begin and up of a matrix, n of them. next: what is read then.
+ */
+static void one_token(float *y, const mote_k_matrix *w, uint32_t begin, uint32_t n,
+        const void *x, uint32_t form, const void *next)
+{
+#define ONE_ROW(type)                                                                  \
+    {                                                                                  \
+        one_##type##_3, one_##type##_2, one_##type##_1                                 \
+    }
+    static void (*const run[MOTE_K_TYPES][MOTE_K_ACTS])(float *, const one_job *) = {
+            [MOTE_K_BF16] = ONE_ROW(BF16),
+            [MOTE_K_E4M3] = ONE_ROW(E4M3),
+            [MOTE_K_I8] = {one_I8_3, one_I8_2, one_I8_1, one_int8_i8},
+            [MOTE_K_I4] = {one_I4_3, one_I4_2, one_I4_1, one_int8_i4}};
+    const one_job j = {.w = mote__k_panel(w, begin),
+            .scales = mote__k_scales(w, begin),
+            .x = x,
+            .next = next,
+            .k_pad = mote_k_pad(w->n_cols),
+            .n_panels = n};
+    run[w->type][form](y, &j);
 }
 
 static void compute(const job *j, totals *total)
