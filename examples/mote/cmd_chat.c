@@ -215,7 +215,9 @@ static int command(chat *c, const char *line)
         print_stats(c);
     else if (which == 4 || which == 5)
         return 0;
-    else
+    else {
+        if (n != 5 || memcmp(line, "/help", 5))
+            fprintf(stderr, "there is no %.*s\n", (int)(n < 40 ? n : 40), line);
         fputs("/save FILE   keep the conversation\n"
               "/load FILE   go on with one that was kept\n"
               "/reset       begin anew\n"
@@ -223,6 +225,7 @@ static int command(chat *c, const char *line)
               "/quit        leave (as Ctrl-D does)\n"
               "Ctrl-C stops a reply.\n",
                 stderr);
+    }
     return 1;
 }
 
@@ -280,6 +283,21 @@ static int choose_format(chat *c)
     return cli_fail("--format: expected one of %s, found '%s'", names, c->format_name);
 }
 
+/* 1 when the format writes a prompt differently for a reply with reasoning. */
+static int has_switch(const mote_chat_format *format)
+{
+    static const char hi[] = "[{\"role\":\"user\",\"content\":\"Hi\"}]";
+    char text[2][512];
+    size_t n[2];
+    for (uint32_t i = 0; i < 2; i++)
+        if (mote_chat_render_text(format, hi, sizeof hi - 1,
+                    MOTE_CHAT_GENERATE | (i ? MOTE_CHAT_THINK : 0), NULL, 0, text[i],
+                    sizeof text[i], &n[i], NULL) < 0 ||
+                n[i] > sizeof text[i])
+            return 1; /* not known to have none */
+    return n[0] != n[1] || memcmp(text[0], text[1], n[0]) != 0;
+}
+
 static int run(chat *c, uint32_t mtp)
 {
     mote_error err;
@@ -291,6 +309,11 @@ static int run(chat *c, uint32_t mtp)
         code = cli_fail("this model has no tokenizer.json: it cannot read text");
     if (code == CLI_OK)
         code = choose_format(c);
+    if (code == CLI_OK && c->format && (c->think || c->no_think) &&
+            !c->model_args.quiet && !has_switch(c->format))
+        fprintf(stderr,
+                "chat format %s has no switch for reasoning: %s changes nothing\n",
+                mote_chat_format_name(c->format), c->think ? "--think" : "--no-think");
     if (code == CLI_OK) {
         c->sampler = cli_sampler(&c->sampler_args, &info);
         code = cli_open_session(&c->session, c->model, &c->session_args.options, 0, 0);

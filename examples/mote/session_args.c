@@ -15,7 +15,7 @@ void cli_add_session(cli_set *set, cli_session_args *args, int drafting)
     cli_add_field(
             set, 0, "kv", MOTE_OPTIONS_SESSION, o, "kv_type", "f32|bf16|fp8", NULL);
     cli_add_field(set, 0, "precision", MOTE_OPTIONS_SESSION, o, "precision",
-            "exact|bf16", NULL);
+            "exact|fine|bf16", NULL);
     if (!drafting)
         return;
     cli_add(set, 0, "mtp", CLI_TEXT, &args->mtp, "N|auto|off",
