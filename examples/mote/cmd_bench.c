@@ -48,7 +48,7 @@ static void list_options(cli_set *set, bench_args *a)
     cli_add_field(set, 0, "kv", MOTE_OPTIONS_SESSION, &a->session, "kv_type",
             "f32|bf16|fp8", NULL);
     cli_add_field(set, 0, "precision", MOTE_OPTIONS_SESSION, &a->session, "precision",
-            "exact|fine|bf16", "activations while prefilling; bf16 by default here");
+            "exact|fine|bf16", "activations; bf16 by default here");
     cli_add(set, 0, "mtp", CLI_TEXT, &a->mtp, "N|auto|off",
             "measure speculation too, drafting N tokens; auto: where it pays");
     cli_add(set, 0, "accept", CLI_F32, &a->acceptance, "P",

@@ -7,6 +7,7 @@ set, the held-out text and the larger goldens are used too."""
 import json
 import math
 import os
+import pathlib
 import random
 import re
 import signal
@@ -727,6 +728,25 @@ class Presets(Case):
             self.assertEqual(info.returncode, 0, info.stderr)
             self.assertIn(b"4096", info.stdout)
             self.assertEqual(mote("bench", "-m", one, "-p", "8", "-n", "2", "-r", "1").returncode, 0)
+
+    def test_help_lists_every_choice(self):
+        """What --help offers is what options.def knows, except the name of the default."""
+        root = pathlib.Path(__file__).resolve().parents[2]
+        options = (root / "lib/api/options.def").read_text()
+        known = {name: [c.split("=")[0] for c in choices.split(", ")] for name, choices in
+                 re.findall(r'\w+_options, (\w+), CHOICE, \d+, \d+,\s*"([^"]+)"', options)}
+        names = {"kv": "kv_type", "precision": "precision", "mmap": "mapping", "type": "type",
+                 "expert-type": "expert_type"}
+        seen = set()
+        for command in ("run", "chat", "info", "logits", "perplexity", "bench", "pack"):
+            help_text = mote(command, "--help").stdout.decode()
+            for option, choices in re.findall(r"--([a-z-]+) ([a-z0-9]+(?:\|[a-z0-9]+)+)", help_text):
+                if option in names:
+                    seen.add((option, choices))
+                    hidden = {"default"} if option != "type" or command != "bench" else {"keep"}
+                    self.assertEqual(set(choices.split("|")), set(known[names[option]]) - hidden,
+                                     f"mote {command} --{option}")
+        self.assertGreaterEqual(len(seen), 6)
 
     def test_unknown(self):
         for command in (["bench"], ["pack", "-o", self.path("x.mote")]):
