@@ -37,5 +37,31 @@ for page in [root / "README.md", *sorted((root / "doc").glob("*.md"))]:
                            r"[\w./-]+)`", text):
         if not (root / path).exists():
             problems.append(f"{where}: {path} does not exist")
+# "Where is equation 13?": every name in a row stands in a file that the row names, and the
+# equations come without a gap up to the losses of training.
+page = root / "doc/how-v3-works.md"
+equations = set()
+for row in re.findall(r"^\| (.*) \|$", page.read_text(), flags=re.M)[1:]:
+    cells = row.split(" | ")
+    if set(row) <= set("-|"):
+        continue
+    files = re.findall(r"`([\w/]+\.[ch])`", cells[2])
+    sources = "".join((root / f).read_text() for f in files if (root / f).exists())
+    if not files:
+        problems.append(f"doc/how-v3-works.md: no file in the row of {cells[0]}")
+    for name in re.findall(r"`(\w+)`", cells[2]):
+        if not re.search(rf"\b{name}\b", sources):
+            problems.append(f"doc/how-v3-works.md: {name} is not in {', '.join(files)}")
+    if "V2" not in cells[0]:
+        for first, last in re.findall(r"eq\. (\d+)(?: to (\d+))?", cells[0]):
+            equations |= set(range(int(first), int(last or first) + 1))
+if equations != set(range(1, 17)) | {21, 22, 23}:
+    problems.append(f"doc/how-v3-works.md: equations {sorted(equations)}")
+# The program on the page for Python is the example that the tests run, to the letter.
+block = re.search(r"```python\n(.*?)```", (root / "doc/getting-started-python.md").read_text(), re.S)[1]
+example = [" ".join(line.split()) for line in (root / "examples/story.py").read_text().splitlines()]
+for line in block.splitlines():
+    if " ".join(line.split()) not in example:
+        problems.append(f"doc/getting-started-python.md: '{line}' is not in examples/story.py")
 print("\n".join(problems) or "links, names and paths of the pages hold")
 sys.exit(bool(problems))

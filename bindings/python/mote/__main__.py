@@ -11,13 +11,16 @@ from . import Model, MoteError
 
 def main() -> int:
     """The command; returns its exit code."""
-    p = argparse.ArgumentParser(prog="python3 -m mote", description=__doc__)
-    p.add_argument("prompt", nargs="?", default="Once upon a time")
+    p = argparse.ArgumentParser(prog="python3 -m mote", description="Write on from a prompt.")
+    p.add_argument("prompt", nargs="?", default="Once upon a time",
+                   help="text to write on from (default: %(default)s)")
     p.add_argument("-m", "--model", help="checkpoint directory or pack (default: bundled)")
-    p.add_argument("-n", "--max-tokens", type=int, default=200)
+    p.add_argument("-n", "--max-tokens", type=int, default=200,
+                   help="at most so many tokens (default: %(default)s)")
     p.add_argument("--temp", type=float, help="0: greedy (default: the model's)")
-    p.add_argument("--top-p", type=float)
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--top-p", type=float, help="keep the likeliest tokens up to this "
+                   "probability together (default: the model's)")
+    p.add_argument("--seed", type=int, default=0, help="same seed, same text (default: 0)")
     a = p.parse_args()
     try:
         with Model(a.model) as model, model.session() as session:
