@@ -7,7 +7,8 @@
  *
  * Four panels are taken at once: at one token they give enough independent chains of
  * additions, at many tokens the activations are read from L2 once per 64 rows. Tokens
- * are taken 96 at once, so that the totals (24 KiB) live on the stack near the cores.
+ * are taken up to 192 at once, in equal parts: the totals (48 KiB) live on the stack
+ * near the cores, and what is done once per block of weights is shared by many tokens.
  * gate_up is the same with panels gate p, up p, gate p+1, up p+1.
  *
  * A variant may define DRIVER_ONE_TOKEN and one_token(), which multiplies one token by
@@ -17,7 +18,7 @@
 #include "kernels/kernels_internal.h"
 #include <string.h>
 
-#define DRIVER_TOKENS 96
+#define DRIVER_TOKENS 192
 #define DRIVER_PANELS 4
 
 typedef struct panel_ref {
@@ -30,6 +31,7 @@ typedef struct job {
     uint32_t n;        /* tokens */
     uint32_t n_panels; /* live panels; the others repeat the last, results unused */
     panel_ref panel[DRIVER_PANELS];
+    panel_ref next[DRIVER_PANELS]; /* what will be asked for after these */
     const uint8_t *x[DRIVER_TOKENS];
 } job;
 
@@ -89,7 +91,8 @@ static void driver_panel(
 static void driver_rows(job *j, const void *act, size_t bytes, const uint32_t *index,
         uint32_t first, uint32_t n)
 {
-    j->n = n - first < DRIVER_TOKENS ? n - first : DRIVER_TOKENS;
+    const uint32_t left = n - first, parts = (left + DRIVER_TOKENS - 1) / DRIVER_TOKENS;
+    j->n = (left + parts - 1) / parts;
     for (uint32_t i = 0; i < j->n; i++)
         j->x[i] = mote__k_act_row(act, bytes, index, first + i);
 }
@@ -110,14 +113,19 @@ static void matmul(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
         j.n_panels = end - p < DRIVER_PANELS ? end - p : DRIVER_PANELS;
         for (uint32_t s = 0; s < DRIVER_PANELS; s++)
             driver_panel(&j.panel[s], w, p + s, end - 1);
+        for (uint32_t s = 0; s < DRIVER_PANELS; s++)
+            driver_panel(&j.next[s], w, p + DRIVER_PANELS + s, end - 1);
         for (uint32_t i0 = 0; i0 < n; i0 += j.n) {
             driver_rows(&j, act, bytes, index, i0, n);
             compute(&j, total);
             for (uint32_t i = 0; i < j.n; i++) {
                 const uint32_t left = w->n_rows - p * MOTE_PANEL;
                 const uint32_t rows = j.n_panels * MOTE_PANEL;
-                memcpy(y + (i0 + i) * ldy + (size_t)p * MOTE_PANEL, total[i],
-                        (left < rows ? left : rows) * sizeof *y);
+                float *to = y + (i0 + i) * ldy + (size_t)p * MOTE_PANEL;
+                if (left >= rows && rows == DRIVER_PANELS * MOTE_PANEL)
+                    memcpy(to, total[i], sizeof total[i]);
+                else
+                    memcpy(to, total[i], (left < rows ? left : rows) * sizeof *y);
             }
         }
     }
@@ -142,6 +150,8 @@ static void gate_up(float *h, size_t ldh, const mote_k_matrix *gate,
         for (uint32_t s = 0; s < 2; s++) {
             driver_panel(&j.panel[2 * s], gate, p + s, end - 1);
             driver_panel(&j.panel[2 * s + 1], up, p + s, end - 1);
+            driver_panel(&j.next[2 * s], gate, p + 2 + s, end - 1);
+            driver_panel(&j.next[2 * s + 1], up, p + 2 + s, end - 1);
         }
         for (uint32_t i0 = 0; i0 < n; i0 += j.n) {
             driver_rows(&j, act, bytes, index, i0, n);
@@ -150,10 +160,12 @@ static void gate_up(float *h, size_t ldh, const mote_k_matrix *gate,
                 for (uint32_t s = 0; s < j.n_panels; s += 2) {
                     const uint32_t row = (p + s / 2) * MOTE_PANEL;
                     const uint32_t left = gate->n_rows - row;
-                    float out[MOTE_PANEL];
+                    float out[MOTE_PANEL], *to = h + (i0 + i) * ldh + row;
                     silu_times(out, total[i][s], total[i][s + 1]);
-                    memcpy(h + (i0 + i) * ldh + row, out,
-                            (left < MOTE_PANEL ? left : MOTE_PANEL) * sizeof *h);
+                    if (left >= MOTE_PANEL) /* a size that the compiler knows */
+                        memcpy(to, out, sizeof out);
+                    else
+                        memcpy(to, out, left * sizeof *h);
                 }
         }
     }

@@ -483,14 +483,47 @@ ALWAYS void prefetch_rows(const job *j, uint32_t i, size_t at, size_t bytes)
             _mm_prefetch((const char *)j->x[r] + at + line, _MM_HINT_T0);
 }
 
-/* Blocks of 128 columns: converted once to 16 KiB of bf16, then used by every tile. */
+/* Where the bytes of the next block of weights lie: they come from memory, in pieces
+ * that no hardware prefetcher follows, and are asked for while this block is
+ * multiplied. */
+typedef struct ahead {
+    const char *from[DRIVER_PANELS];
+    uint32_t bytes, at, step; /* per panel; all panels go on together */
+} ahead;
+
+/* n columns from column k0 on in `parts` parts; n == 0: the first columns of the panels
+ * that come next. */
+ALWAYS ahead ahead_of(const job *j, uint32_t k0, uint32_t n, uint32_t parts)
+{
+    const uint32_t per_8 = step_bytes(j->type);
+    ahead a = {.at = 0};
+    for (uint32_t p = 0; p < DRIVER_PANELS; p++)
+        a.from[p] = (const char *)(n ? j->panel[p].data + (size_t)k0 / 8 * per_8
+                                     : j->next[p].data);
+    n = n ? n : j->k_pad;
+    a.bytes = (n < MOTE_BLOCK ? n : MOTE_BLOCK) / 8 * per_8;
+    a.step = (a.bytes / 64 + parts - 1) / parts * 64;
+    return a;
+}
+
+ALWAYS void ahead_part(ahead *a)
+{
+    for (uint32_t i = 0; i < a->step && a->at < a->bytes; i += 64, a->at += 64)
+        for (uint32_t p = 0; p < DRIVER_PANELS; p++)
+            _mm_prefetch(a->from[p] + a->at, _MM_HINT_T0);
+}
+
+/* Blocks of 128 columns: converted once to 16 KiB of bf16, then used by every tile.
+ * Tiles are of equal size, as near as can be: a last one of a token or two would cost
+ * nearly as much as a full one. */
 static void buffered(const job *j, totals *total, uint32_t terms)
 {
     _Alignas(64) uint8_t buffer[DRIVER_PANELS][MOTE_BLOCK * MOTE_PANEL * 2];
-    const uint32_t unit = unit_columns(j->type);
+    const uint32_t unit = unit_columns(j->type), n_tiles = (j->n + TILE - 1) / TILE;
     const tile_function *run = tiles[j->type == MOTE_K_BF16][terms - 1];
     for (uint32_t k0 = 0; k0 < j->k_pad; k0 += MOTE_BLOCK) {
         const uint32_t n = j->k_pad - k0 < MOTE_BLOCK ? j->k_pad - k0 : MOTE_BLOCK;
+        const uint32_t left = j->k_pad - k0 - n;
         const uint8_t *w[DRIVER_PANELS];
         for (uint32_t p = 0; p < j->n_panels; p++) {
             w[p] = buffer[p];
@@ -509,14 +542,16 @@ static void buffered(const job *j, totals *total, uint32_t terms)
                 break;
             }
         }
-        for (uint32_t i = 0; i < j->n; i += TILE) {
-            const uint32_t nt = j->n - i < TILE ? j->n - i : TILE;
-            if (i + TILE < j->n)
-                prefetch_rows(
-                        j, i + TILE, (size_t)k0 * 2 * terms, (size_t)n * 2 * terms);
-            else if (k0 + n < j->k_pad)
+        ahead next = ahead_of(j, k0 + n, left, n_tiles);
+        uint32_t i = 0;
+        for (uint32_t t = 0; t < n_tiles; t++) {
+            const uint32_t nt = (j->n - i + n_tiles - t - 1) / (n_tiles - t);
+            if (i + nt < j->n)
+                prefetch_rows(j, i + nt, (size_t)k0 * 2 * terms, (size_t)n * 2 * terms);
+            else if (left)
                 prefetch_rows(
                         j, 0, (size_t)(k0 + n) * 2 * terms, MOTE_BLOCK * 2 * terms);
+            ahead_part(&next);
             for (uint32_t p = 0; p < j->n_panels; p++)
                 for (uint32_t c = 0; c < n; c += unit) {
                     const uint32_t count = n - c < unit ? n - c : unit;
@@ -524,6 +559,7 @@ static void buffered(const job *j, totals *total, uint32_t terms)
                             scale_of(j->type, j->panel[p].scales, (k0 + c) / unit),
                             j->x + i, (size_t)(k0 + c) * 2 * terms, count / 8);
                 }
+            i += nt;
         }
     }
 }
