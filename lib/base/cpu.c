@@ -122,7 +122,9 @@ static uint32_t quota_cores(void)
 uint32_t mote__cpu_cores(void)
 {
     uint32_t cores = 0;
-#if defined(_WIN32)
+#if defined(__EMSCRIPTEN__) && !defined(__EMSCRIPTEN_PTHREADS__)
+    cores = 1; /* whatever the machine has: no thread can be made */
+#elif defined(_WIN32)
     SYSTEM_INFO info;
     GetSystemInfo(&info);
     cores = (uint32_t)info.dwNumberOfProcessors;

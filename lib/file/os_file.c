@@ -107,6 +107,9 @@ static mote_status os_open(intptr_t *handle, const char *path, mote_error *err)
             FILE_ATTRIBUTE_NORMAL, NULL);
     DWORD e = GetLastError();
     free(w);
+    if (h == INVALID_HANDLE_VALUE && mote__path_kind(path) == MOTE__PATH_DIRECTORY)
+        return mote__fail(err, MOTE_E_IO, "%s: not a regular file",
+                mote__path_shown(&shown, path));
     if (h == INVALID_HANDLE_VALUE)
         return mote__fail(err,
                 e == ERROR_FILE_NOT_FOUND || e == ERROR_PATH_NOT_FOUND
@@ -119,10 +122,16 @@ static mote_status os_open(intptr_t *handle, const char *path, mote_error *err)
 
 static mote_status os_duplicate(intptr_t *handle, int32_t fd, mote_error *err)
 {
-    HANDLE h, self = GetCurrentProcess();
+    /* Opened once more, not duplicated: reading moves a duplicate's position, and with
+     * it that of the caller's. */
     intptr_t original = fd < 0 ? -1 : _get_osfhandle(fd);
-    if (original == -1 || !DuplicateHandle(self, (HANDLE)original, self, &h, 0, FALSE,
-                                  DUPLICATE_SAME_ACCESS))
+    HANDLE h = INVALID_HANDLE_VALUE;
+    if (original != -1 && GetFileType((HANDLE)original) != FILE_TYPE_DISK)
+        return mote__fail(err, MOTE_E_IO, "not a regular file");
+    if (original != -1)
+        h = ReOpenFile((HANDLE)original, GENERIC_READ,
+                FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, 0);
+    if (h == INVALID_HANDLE_VALUE)
         return mote__fail(err, MOTE_E_IO, "cannot use file descriptor %d", fd);
     *handle = (intptr_t)h;
     return MOTE_OK;

@@ -94,7 +94,7 @@ static mote_status apply_scales(float *rows, const mote__slot *s,
         const mote__checkpoint *ck, uint64_t row, uint32_t n, mote_error *err)
 {
     uint32_t cols = source_cols(s);
-    float *scale = malloc(s->source_scale->shape[1] * sizeof *scale);
+    float *scale = malloc((size_t)s->source_scale->shape[1] * sizeof *scale);
     if (!scale)
         return mote__fail_memory(err, 0, "scales");
     mote_status st = MOTE_OK;
@@ -203,7 +203,7 @@ static mote_status load_transposed(const mote__slot *s, uint8_t *data, float *sc
     uint32_t kb = (s->n_cols + MOTE_BLOCK - 1) / MOTE_BLOCK;
     float *block = NULL;
     if (s->form == MOTE_K_E4M3) {
-        block = malloc(s->source_scale->shape[1] * sizeof *block);
+        block = malloc((size_t)s->source_scale->shape[1] * sizeof *block);
         if (!block)
             return mote__fail_memory(err, 0, "scales");
         for (uint32_t b = 0; b < kb; b++) {

@@ -81,7 +81,8 @@ static uint64_t fingerprint(const mote_model *m)
         h = hash_bytes(h, shape, sizeof shape);
         /* experts may not be in memory: their shapes count, the rest is sampled */
         if (s->role < MOTE__ROLE_EXPERT_GATE)
-            h = hash_bytes(h, m->arena + s->offset, s->n_bytes < 64 ? s->n_bytes : 64);
+            h = hash_bytes(
+                    h, m->arena + s->offset, s->n_bytes < 64 ? (size_t)s->n_bytes : 64);
     }
     const mote__config *c = &m->net.config;
     h = hash_bytes(h, &c->rope_theta, sizeof c->rope_theta);

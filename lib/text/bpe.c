@@ -95,7 +95,7 @@ void mote__bpe_add_token(mote__bpe *b, uint32_t id)
     const uint8_t *s = b->blob + b->span[id][0];
     size_t n = b->span[id][1], mask = b->tokens_size - 1;
     uint64_t h = hash_bytes(b->seed, s, n);
-    size_t at = h & mask;
+    size_t at = (size_t)h & mask;
     while (b->tokens[at])
         at = (at + 1) & mask;
     b->tokens[at] = (h >> 32) << 32 | (id + 1);
@@ -111,7 +111,7 @@ int32_t mote__bpe_find(const mote__bpe *b, const uint8_t *bytes, size_t n)
         return -1;
     size_t mask = b->tokens_size - 1;
     uint64_t h = hash_bytes(b->seed, bytes, n);
-    for (size_t at = h & mask; b->tokens[at]; at = (at + 1) & mask) {
+    for (size_t at = (size_t)h & mask; b->tokens[at]; at = (at + 1) & mask) {
         if (b->tokens[at] >> 32 != h >> 32)
             continue;
         uint32_t id = (uint32_t)b->tokens[at] - 1;
@@ -137,7 +137,7 @@ static const mote__bpe_merge *find_merge(
     /* Two thirds of all questions are answered by this bit, and it is in the cache. */
     if (!(b->filter[h >> 38 & (b->filter_size - 1)] >> (h >> 32 & 63) & 1))
         return &no_merge;
-    size_t mask = b->merges_size - 1, at = h & mask;
+    size_t mask = b->merges_size - 1, at = (size_t)h & mask;
     while (b->merges[at].rank != NO_RANK && b->merges[at].pair != pair)
         at = (at + 1) & mask;
     return &b->merges[at]; /* a free slot has rank NO_RANK */
@@ -147,7 +147,7 @@ int mote__bpe_add_merge(
         mote__bpe *b, uint32_t left, uint32_t right, uint32_t rank, uint32_t id)
 {
     uint64_t pair = (uint64_t)left << 32 | right, h = hash_pair(b, left, right);
-    size_t mask = b->merges_size - 1, at = h & mask;
+    size_t mask = b->merges_size - 1, at = (size_t)h & mask;
     for (; b->merges[at].rank != NO_RANK; at = (at + 1) & mask)
         if (b->merges[at].pair == pair)
             return -1;
