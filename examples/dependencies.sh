@@ -4,6 +4,9 @@
 # with the system's package manager. Does nothing where everything is there.
 set -eu
 what=${1:-build}
+# Compilers, emulators and a browser that only the tests use.
+others='aarch64-linux-gnu-gcc qemu-aarch64 dpkg-source arm-linux-gnueabihf-gcc
+    i686-linux-gnu-gcc x86_64-w64-mingw32-gcc-posix wine emcc chromium xvfb-run'
 
 have() { command -v "$1" >/dev/null 2>&1; }
 library() { have pkg-config && pkg-config --exists "$@" 2>/dev/null; }
@@ -22,8 +25,9 @@ missing() {
     { have clang && have doxygen && have abidiff && have pytest-3 && have mypy &&
         have cppcheck && have clang-tidy; } || return 0
     { have lua5.1 && have lua5.4 && have luajit && library libffi lua5.1 lua5.4; } || return 0
-    [ "$(uname -m)" != x86_64 ] || { have aarch64-linux-gnu-gcc && have qemu-aarch64; } ||
-        return 0
+    [ "$(uname -m)" != x86_64 ] || for command in $others; do
+        have "$command" || return 0
+    done
     return 1
 }
 
@@ -54,7 +58,14 @@ install_missing() {
         apt_install libffi-dev lua5.1 liblua5.1-0-dev lua5.4 liblua5.4-dev luajit || true
         apt_install lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev || true
         [ "$(uname -m)" != x86_64 ] ||
-            apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user || true
+            for packages in \
+                'gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user dpkg-dev' \
+                'gcc-arm-linux-gnueabihf libc6-dev-armhf-cross' \
+                'gcc-i686-linux-gnu libc6-dev-i386-cross' \
+                'gcc-mingw-w64-x86-64 wine64 wine' 'emscripten' 'chromium' \
+                'libgtk-4-dev xvfb xauth fonts-dejavu-core'; do
+                apt_install $packages || true
+            done
     elif have dnf; then
         packages='gcc meson ninja-build pkgconf-pkg-config pcre2-devel jansson-devel libzstd-devel'
         [ "$what" = build ] || packages="$packages gcc-c++ clang libcmocka-devel python3 binutils"

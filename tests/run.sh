@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Everything that ordinary tests check: installs what is missing, builds with gcc and clang,
-# with sanitizers and for AArch64 (in build-tests/), runs the tests of each, installs the
+# with sanitizers and for other machines (in build-tests/), runs the tests of each, installs the
 # library into a folder and builds a program against it. Can be run again and again. The
 # last line says how many passed, failed and were skipped.
 #
@@ -145,14 +145,41 @@ build sanitizers "$(command -v gcc || echo cc)" -Dbuildtype=debugoptimized \
     run_tests sanitizers --timeout-multiplier 10 --suite unit --suite api --suite cli \
         --suite fuzz
 
-# The ARM kernels under emulation; everything above them is the same code.
-if command -v aarch64-linux-gnu-gcc >/dev/null 2>&1 &&
-    command -v qemu-aarch64 >/dev/null 2>&1; then
-    build aarch64 aarch64-linux-gnu-gcc --cross-file tests/cross/aarch64.ini \
-        -Dkernels_only=true && run_tests aarch64 --timeout-multiplier 10
+# Other machines, each with a cross file in tests/cross/, their tests run by an emulator.
+# cross NAME 'COMPILER OTHER COMMANDS' SUITE...
+cross() {
+    name=$1
+    needs=$2
+    shift 2
+    for command in $needs; do
+        command -v "$command" >/dev/null 2>&1 && continue
+        say "no $command: the tests for $name skipped"
+        skipped=$((skipped + 1))
+        return
+    done
+    suites=
+    for suite in "$@"; do suites="$suites --suite $suite"; done
+    build "$name" "${needs%% *}" --cross-file "tests/cross/$name.ini" -Dshared_data= &&
+        run_tests "$name" --timeout-multiplier 10 $suites
+}
+export WINEDEBUG=-all WINEPREFIX="$work/wine"
+if sh tests/cross/sources.sh >"$work/sources.log" 2>&1; then
+    cross aarch64 'aarch64-linux-gnu-gcc qemu-aarch64' unit kernels golden cli
+    cross armhf 'arm-linux-gnueabihf-gcc qemu-arm' unit kernels cli
+    # The kernel of a 64-bit x86 machine runs these itself, where it has been built to.
+    if [ -x /usr/i686-linux-gnu/lib/ld-linux.so.2 ] &&
+        /usr/i686-linux-gnu/lib/ld-linux.so.2 --version >/dev/null 2>&1; then
+        cross i686 i686-linux-gnu-gcc unit kernels golden api cli
+    else
+        say 'no 32-bit x86 library, or no kernel for it: the tests for i686 skipped'
+        skipped=$((skipped + 1))
+    fi
+    cross windows 'x86_64-w64-mingw32-gcc-posix wine' unit kernels golden api cli
+    cross wasm 'emcc node' unit kernels cli web
 else
-    say 'no cross compiler and emulator for AArch64: skipped'
-    skipped=$((skipped + 1))
+    say 'no sources of PCRE2, jansson and zstd for other machines: five of them skipped'
+    tail -n 3 "$work/sources.log"
+    skipped=$((skipped + 5))
 fi
 
 say 'done'

@@ -70,8 +70,8 @@ static void print_json(const mote_model_info *i)
     json_number(&j, "rope_theta", (double)i->rope_theta);
     json_number(&j, "rope_factor", (double)i->rope_factor);
     json_number(&j, "rms_norm_eps", (double)i->rms_norm_eps);
-    json_integer(&j, "bos_token_id", i->bos_token_id);
-    json_integer(&j, "eos_token_id", i->eos_token_id);
+    json_whole(&j, "bos_token_id", i->bos_token_id);
+    json_whole(&j, "eos_token_id", i->eos_token_id);
     json_number(&j, "default_temperature", (double)i->default_temperature);
     json_number(&j, "default_top_p", (double)i->default_top_p);
     json_unsigned(&j, "parameters_total", i->parameters_total);

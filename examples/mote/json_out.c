@@ -142,7 +142,7 @@ void json_text(cli_json *j, const char *key, const char *text)
     json_quote(j->out, text, strlen(text));
 }
 
-void json_integer(cli_json *j, const char *key, int64_t value)
+void json_whole(cli_json *j, const char *key, int64_t value)
 {
     begin_value(j, key);
     fprintf(j->out, "%lld", (long long)value);

@@ -18,7 +18,7 @@ void json_begin(cli_json *j, FILE *out, int compact);
 void json_open(cli_json *j, const char *key, char bracket); /* '{' or '[' */
 void json_close(cli_json *j, char bracket);                 /* '}' or ']' */
 void json_text(cli_json *j, const char *key, const char *text);
-void json_integer(cli_json *j, const char *key, int64_t value);
+void json_whole(cli_json *j, const char *key, int64_t value);
 void json_unsigned(cli_json *j, const char *key, uint64_t value);
 void json_number(cli_json *j, const char *key, double value); /* null unless finite */
 void json_bool(cli_json *j, const char *key, int value);

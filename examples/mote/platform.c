@@ -41,18 +41,14 @@ uint32_t cli_terminal_columns(void)
 double cli_seconds(void)
 {
     struct timespec now;
-#ifdef _WIN32
-    timespec_get(&now, TIME_UTC);
-#else
     clock_gettime(CLOCK_MONOTONIC, &now);
-#endif
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 uint64_t cli_any_seed(void)
 {
     struct timespec now;
-    timespec_get(&now, TIME_UTC);
+    clock_gettime(CLOCK_REALTIME, &now);
     const uint64_t ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     return (ns * 0x9e3779b97f4a7c15u) >> 32; /* short enough to type again */
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The promises of mote/session.h, sentence by sentence: the sequence and its cache. */
 #include "sessions.h"
+#include "../portable.h"
 #include "mote/experimental.h"
 
 #include <math.h>
@@ -609,7 +610,7 @@ static void *host_alloc(void *user, size_t size, size_t align, int32_t tag)
     if (atomic_fetch_sub(&h->left, 1) == 0)
         return NULL;
     atomic_fetch_add(&h->live, (long long)size);
-    return aligned_alloc(align, (size + align - 1) / align * align);
+    return test_aligned_alloc(align, size);
 }
 
 static void host_free(void *user, void *ptr, size_t size, int32_t tag)
@@ -618,7 +619,7 @@ static void host_free(void *user, void *ptr, size_t size, int32_t tag)
     (void)tag;
     if (ptr)
         atomic_fetch_sub(&h->live, (long long)size);
-    free(ptr);
+    test_aligned_free(ptr);
 }
 
 static void test_memory(void **state)

@@ -296,7 +296,7 @@ static void test_json_out(void **state)
     json_open(&j, "c", '{');
     json_close(&j, '}');
     json_bool(&j, "d", 1);
-    json_integer(&j, "e", -1);
+    json_whole(&j, "e", -1);
     json_close(&j, '}');
     rewind(file);
     assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);

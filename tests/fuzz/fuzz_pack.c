@@ -3,6 +3,7 @@
  * compressed) whose checksums are made right again, so that what is behind them is
  * reached. Refused with a sentence, or a model that computes something or says why
  * not. */
+#include "../portable.h"
 #include "fuzz_target.h"
 #include "tiny_model.h"
 
@@ -71,9 +72,8 @@ static void make(kept *k, int zstd)
     fclose(f);
     unlink(from);
     unlink(to);
-    void *p = NULL;
-    FUZZ_CHECK(posix_memalign(&p, 64, k->n) == 0);
-    k->changed = p;
+    k->changed = test_aligned_alloc(64, k->n);
+    FUZZ_CHECK(k->changed);
 }
 
 /* Of the small sections and of the header. */

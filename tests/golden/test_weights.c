@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "../portable.h"
 
 /* A checkpoint directory of our own: config.json as it is, model.safetensors in memory
  * to be damaged and written. */

@@ -72,6 +72,10 @@ static void check_bf16_f16(check *c)
 {
     for (unsigned v = 0; v < 0x10000u; v++) {
         const float f = mote_k_bf16_to_f32((uint16_t)v);
+#ifdef __i386__
+        if (isnan(f)) /* returned in an x87 register, which makes every NaN a quiet one */
+            continue;
+#endif
         check_that(c, bits_of(f) == v << 16, "bf16 %04x", v);
         if (!isnan(f))
             check_that(c, mote_k_f32_to_bf16(f) == v,

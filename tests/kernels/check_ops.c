@@ -6,6 +6,7 @@
  * Tolerances. A sum of n products in fp32 with at least 8 partial sums has a relative
  * error (to the sum of absolute products) of at most (n/8 + 8) * 2^-24; half of that
  * bound is never met with random signs, so nothing is tuned here. */
+#include "../portable.h"
 #include "base/cpu.h"
 #include "kernels/kernels_internal.h"
 #include "kernels/latent.h"
@@ -66,7 +67,8 @@ typedef struct buffer {
 static buffer buffer_of(size_t n, size_t offset)
 {
     buffer b;
-    b.base = malloc((n + offset) * sizeof(float) + 1);
+    const size_t bytes = (n + offset) * sizeof(float) + 1;
+    b.base = bytes < PTRDIFF_MAX ? test_aligned_alloc(16, bytes) : NULL;
     if (!b.base)
         exit(2);
     b.at = b.base + offset;
@@ -91,10 +93,17 @@ static int same(const float *a, const float *b, size_t n)
 
 static void *aligned(size_t bytes)
 {
-    void *p = NULL;
-    if (posix_memalign(&p, 64, bytes ? bytes : 64) != 0)
+    void *p = test_aligned_alloc(64, bytes ? bytes : 64);
+    if (!p)
         exit(2);
     memset(p, 0xff, bytes); /* NaN in every type: nothing stale may be read */
+    return p;
+}
+
+static double *zeros(size_t n)
+{
+    double *p = aligned(n * sizeof *p);
+    memset(p, 0, n * sizeof *p);
     return p;
 }
 
@@ -127,7 +136,7 @@ static void check_rmsnorm(const mote_kernels *k)
         CHECK(is_guard(y.base[2]), "n %u: wrote before y", n);
         k->rmsnorm(x.at, x.at, w.at, n, 1e-6f);
         CHECK(same(x.at, y.at, n), "n %u: in place differs", n);
-        free(x.base), free(w.base), free(y.base);
+        test_aligned_free(x.base), test_aligned_free(w.base), test_aligned_free(y.base);
     }
 }
 
@@ -159,7 +168,8 @@ static void check_rope(const mote_kernels *k)
             for (uint32_t j = rope; j < ld; j++)
                 CHECK(is_guard(x.at[h * ld + j]), "rope %u: wrote behind a head", rope);
         }
-        free(x.base), free(before.base), free(c.base), free(z.base);
+        test_aligned_free(x.base), test_aligned_free(before.base),
+                test_aligned_free(c.base), test_aligned_free(z.base);
     }
 }
 
@@ -180,7 +190,8 @@ static void check_axpy(const mote_kernels *k)
                     "n %u: y[%u]", n, i);
         }
         CHECK(is_guard(y.base[1]), "n %u: wrote before y", n);
-        free(x.base), free(y.base), free(old.base);
+        test_aligned_free(x.base), test_aligned_free(y.base),
+                test_aligned_free(old.base);
     }
 }
 
@@ -206,7 +217,8 @@ static void check_router(const mote_kernels *k)
         }
         CHECK(same(y.at, one.at, experts), "k %u: alone differs from together", n);
         CHECK(is_guard(y.base[0]), "k %u: wrote before scores", n);
-        free(x.base), free(w.base), free(y.base), free(one.base);
+        test_aligned_free(x.base), test_aligned_free(w.base), test_aligned_free(y.base),
+                test_aligned_free(one.base);
     }
 }
 
@@ -246,7 +258,7 @@ static void check_logsumexp(const mote_kernels *k)
         x.at[n / 2] = NAN;
         k->logsumexp(x.at, n, &max, &lse);
         CHECK(lse != lse, "n %u: NaN is lost", n);
-        free(x.base);
+        test_aligned_free(x.base);
     }
 }
 
@@ -277,7 +289,7 @@ static void check_argmax(const mote_kernels *k)
             const uint32_t got = k->argmax(x.at, n);
             CHECK(got == best, "n %u round %u: %u, expected %u", n, round, got, best);
         }
-        free(x.base);
+        test_aligned_free(x.base);
     }
 }
 
@@ -363,8 +375,9 @@ static void check_latent(const mote_kernels *k, const mote_kernels *scalar)
             k->kv_store(a, kv, 0, x.at, c, y.at, pe);
             k->kv_load(x2.at, y2.at, a, kv, 0, c, pe);
             CHECK(x2.at[c / 2] != x2.at[c / 2], "kv %u: NaN is lost", kv);
-            free(a), free(b);
-            free(x.base), free(y.base), free(x2.base), free(y2.base);
+            test_aligned_free(a), test_aligned_free(b);
+            test_aligned_free(x.base), test_aligned_free(y.base),
+                    test_aligned_free(x2.base), test_aligned_free(y2.base);
         }
     }
 }
@@ -390,14 +403,14 @@ static cache cache_of(
         k->kv_store(
                 x.blocks[t / MOTE_KV_BLOCK], kv, t % MOTE_KV_BLOCK, c, s.c, pe, s.pe);
     }
-    free(c), free(pe);
+    test_aligned_free(c), test_aligned_free(pe);
     return x;
 }
 
 static void cache_free(cache *x)
 {
     for (size_t b = 0; b < sizeof x->blocks / sizeof *x->blocks; b++)
-        free(x->blocks[b]);
+        test_aligned_free(x->blocks[b]);
 }
 
 static void round_bf16(float *x, size_t n)
@@ -415,8 +428,7 @@ static void attend_double(double *out, double *bound, const mote_kernels *k,
         const cache *x, const float *q, const float *q_pe, float scale, int bf16)
 {
     const shape s = x->s;
-    double *score = calloc(x->n + 1, sizeof *score), top = -INFINITY, total = 0,
-           worst = 0;
+    double *score = zeros(x->n + 1), top = -INFINITY, total = 0, worst = 0;
     float *c = aligned(s.c * sizeof(float)), *pe = aligned(s.pe * sizeof(float));
     float *rq = aligned(s.c * sizeof(float)), *rq_pe = aligned(s.pe * sizeof(float));
     if (!score)
@@ -467,7 +479,8 @@ static void attend_double(double *out, double *bound, const mote_kernels *k,
         out[i] /= total;
         bound[i] = bound[i] / total * (2 * e) + 1e-37;
     }
-    free(score), free(c), free(pe), free(rq), free(rq_pe);
+    test_aligned_free(score), test_aligned_free(c), test_aligned_free(pe),
+            test_aligned_free(rq), test_aligned_free(rq_pe);
 }
 
 typedef void (*attend_function)(float *, size_t, const float *, size_t, const float *,
@@ -482,7 +495,7 @@ static void check_attend_with(const mote_kernels *k, const mote_kernels *scalar,
     const size_t ldq = s.c + 3, ldp = s.pe + 1, ldo = s.c + 2;
     buffer q = buffer_of(s.heads * ldq, 1), p = buffer_of(s.heads * ldp, 1);
     buffer o = buffer_of(s.heads * ldo, 1), one = buffer_of(s.heads * ldo, 1);
-    double *want = calloc(s.c, sizeof *want), *bound = calloc(s.c, sizeof *bound);
+    double *want = zeros(s.c), *bound = zeros(s.c);
     if (!want || !bound)
         exit(2);
     for (uint32_t h = 0; h < s.heads; h++) {
@@ -492,7 +505,7 @@ static void check_attend_with(const mote_kernels *k, const mote_kernels *scalar,
     void *scratch = aligned(k->attend_scratch(s.heads, s.c, s.pe));
     run(o.at, ldo, q.at, ldq, p.at, ldp, (const void *const *)x->blocks, x->kv, x->n,
             s.heads, s.c, s.pe, scale, scratch);
-    free(scratch);
+    test_aligned_free(scratch);
     for (uint32_t h = 0; h < s.heads; h++) {
         attend_double(
                 want, bound, scalar, x, q.at + h * ldq, p.at + h * ldp, scale, bf16);
@@ -511,14 +524,15 @@ static void check_attend_with(const mote_kernels *k, const mote_kernels *scalar,
         run(one.at + h * ldo, ldo, q.at + h * ldq, ldq, p.at + h * ldp, ldp,
                 (const void *const *)x->blocks, x->kv, x->n, n, s.c, s.pe, scale,
                 scratch);
-        free(scratch);
+        test_aligned_free(scratch);
         for (uint32_t i = h; i < h + n; i++)
             CHECK(same(one.at + i * ldo, o.at + i * ldo, s.c),
                     "kv %u, c %u, n %u: head %u differs in a call of %u", x->kv, s.c,
                     x->n, i, n);
     }
-    free(q.base), free(p.base), free(o.base), free(one.base);
-    free(want), free(bound);
+    test_aligned_free(q.base), test_aligned_free(p.base), test_aligned_free(o.base),
+            test_aligned_free(one.base);
+    test_aligned_free(want), test_aligned_free(bound);
 }
 
 static void check_attend_once(
@@ -550,7 +564,7 @@ static void check_attend_limits(
     for (int i = 0; i < 64; i++)
         CHECK(o[i] == o[i] && o[64 + i] != o[64 + i] && o[128 + i] == o[128 + i],
                 "NaN in the query of head 1: [%d]", i);
-    free(scratch);
+    test_aligned_free(scratch);
     cache_free(&x);
 }
 
@@ -645,7 +659,7 @@ static void bench(const mote_kernels *k)
                         k->attend_bf16(w, 512, w + 65536, 512, w + 131072, 64,
                                 (const void *const *)c.blocks, kv, 4096, s.heads, 512,
                                 64, 0.07f, scratch));
-            free(scratch);
+            test_aligned_free(scratch);
             cache_free(&c);
         }
         const shape s = {512, 64, 1};
@@ -654,7 +668,7 @@ static void bench(const mote_kernels *k)
                 k->kv_store(c.blocks[0], kv, 3, x, 512, y, 64));
         cache_free(&c);
     }
-    free(x), free(y), free(w);
+    test_aligned_free(x), test_aligned_free(y), test_aligned_free(w);
 }
 
 int main(int argc, char **argv)

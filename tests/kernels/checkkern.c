@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* checkkern [--bench] [variant...]: test (or time) all variants, or those named. */
 #include "check.h"
+#include "../portable.h"
 #include "kernels/cpu_flags.h"
 #include "base/cpu.h"
 #include <stdarg.h>
@@ -65,7 +66,7 @@ float check_normal(check *c)
 void *check_alloc(size_t bytes)
 {
     const size_t room = (64 + GUARD + bytes + GUARD + 63) & ~(size_t)63;
-    char *base = aligned_alloc(64, room);
+    char *base = test_aligned_alloc(64, room);
     if (!base) {
         fprintf(stderr, "checkkern: no memory for %zu bytes\n", room);
         exit(2);
@@ -89,7 +90,7 @@ int check_guards(const void *p)
 void check_free(void *p)
 {
     if (p)
-        free((char *)p - 64 - GUARD);
+        test_aligned_free((char *)p - 64 - GUARD);
 }
 
 double check_seconds(void)

@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#ifndef _WIN32
 #include <sys/wait.h>
 #include <unistd.h>
+#endif
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -287,6 +289,7 @@ static void out_of_memory_is_an_error(void **state)
     assert_null(pool);
 }
 
+#ifndef _WIN32
 /* "A forked child has no workers, and still computes." */
 static void a_forked_child_computes(void **state)
 {
@@ -311,6 +314,8 @@ static void a_forked_child_computes(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     mote__pool_close(pool);
 }
+
+#endif
 
 #if defined(__linux__) && defined(__x86_64__)
 #include <linux/audit.h>
@@ -430,7 +435,9 @@ int main(void)
         cmocka_unit_test(host_pool),
         cmocka_unit_test(steps_allocate_nothing),
         cmocka_unit_test(out_of_memory_is_an_error),
+#ifndef _WIN32
         cmocka_unit_test(a_forked_child_computes),
+#endif
 #if defined(__linux__) && defined(__x86_64__)
         cmocka_unit_test(steps_make_no_system_call_but_futex),
 #endif

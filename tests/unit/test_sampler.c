@@ -9,6 +9,7 @@
 #include "session/sampler.h"
 #include "session/sampler_passes.h"
 #include "base/cpu.h"
+#include "../portable.h"
 
 #include <float.h>
 #include <math.h>
@@ -617,15 +618,14 @@ static void *counted_alloc(void *user, size_t size, size_t align, int32_t tag)
 {
     (void)user;
     (void)tag;
-    void *p = NULL;
-    return !fail_now && posix_memalign(&p, align, size) == 0 ? p : NULL;
+    return fail_now ? NULL : test_aligned_alloc(align, size);
 }
 static void counted_free(void *user, void *ptr, size_t size, int32_t tag)
 {
     (void)user;
     (void)size;
     (void)tag;
-    free(ptr);
+    test_aligned_free(ptr);
 }
 
 static void sampling_allocates_nothing(void **state)

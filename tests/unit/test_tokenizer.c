@@ -5,6 +5,7 @@
  * tests/data/tokenizer/tiny.jsonl was made by tests/tools/tokenizer_golden.py, a second
  * implementation that agrees with the reference on the published tokenizers. */
 #include "mote/tokenizer.h"
+#include "../portable.h"
 #include "test_text.h"
 #include "text/tokenizer_parts.h"
 
@@ -827,11 +828,10 @@ typedef struct failing {
 static void *failing_alloc(void *user, size_t size, size_t align, int32_t tag)
 {
     failing *f = user;
-    void *p = NULL;
     assert_int_equal(tag, MOTE_MEM_TOKENIZER);
     if (f->left-- <= 0)
         return NULL;
-    return posix_memalign(&p, align, size) == 0 ? p : NULL;
+    return test_aligned_alloc(align, size);
 }
 
 static void failing_free(void *user, void *ptr, size_t size, int32_t tag)
@@ -839,7 +839,7 @@ static void failing_free(void *user, void *ptr, size_t size, int32_t tag)
     (void)user;
     (void)size;
     (void)tag;
-    free(ptr);
+    test_aligned_free(ptr);
 }
 
 /* Each allocation fails once: an error, nothing lost. */
