@@ -32,7 +32,8 @@ button.write { border-radius: 8px; padding: 4px 18px; }
 /* What the self-test has seen. */
 struct Test {
     std::string prompt, screenshot;
-    int stage = 0; /* 1: a story to its end, 2: one that is stopped, 3: done */
+    int stage =
+            0; /* 1: a story to its end, 2: one that is stopped, 3: another, 4: done */
     unsigned frames = 0, grown = 0;
     gint64 last_frame = 0, longest_gap = 0, begun = 0;
     unsigned rest = 0; /* frames to wait: what was changed is drawn then */
@@ -130,7 +131,7 @@ void run_test(App *app, const Writer::News &news, gint64 now)
     t.grown += !news.text.empty();
     if (now - t.begun > 60 * G_USEC_PER_SEC) {
         expect(app, false, "within a minute");
-        t.stage = 3;
+        t.stage = 4;
     }
     if (t.stage == 1 && !app->writing && ++t.rest == 10) {
         std::printf("%u frames, the text grew in %u of them; %u tokens in %.2f s; "
@@ -152,8 +153,13 @@ void run_test(App *app, const Writer::News &news, gint64 now)
         expect(app, news.error.empty(), "stopping is no error");
         expect(app, t.grown >= 1 && t.grown < 10, "stopped soon");
         t.stage = 3;
+        t.grown = 0;
+        g_signal_emit_by_name(app->button, "clicked");
+    } else if (t.stage == 3 && (t.grown == 5 || !app->writing)) {
+        expect(app, t.grown == 5, "a story after one that was stopped");
+        t.stage = 4;
     }
-    if (t.stage == 3) {
+    if (t.stage == 4) {
         g_object_unref(t.paintable);
         gtk_window_destroy(GTK_WINDOW(app->window));
     }
@@ -272,7 +278,7 @@ int main(int argc, char **argv)
     int status = g_application_run(G_APPLICATION(gtk), 0, nullptr);
     g_object_unref(gtk);
     app.writer.reset(); /* stops what is being written, and waits for it */
-    if (!app.test.prompt.empty() && (app.test.stage != 3 || app.test.failed))
+    if (!app.test.prompt.empty() && (app.test.stage != 4 || app.test.failed))
         status = 1;
     return status;
 }

@@ -45,10 +45,13 @@ void Writer::start(const std::string &p, std::uint64_t s)
 
 void Writer::stop()
 {
-    std::lock_guard<std::mutex> lock(mutex);
-    stopping = true;
-    if (session && news.writing)
-        mote_session_cancel(session); /* any thread may */
+    {
+        std::lock_guard<std::mutex> lock(mutex);
+        stopping = true;
+        if (session && news.writing)
+            mote_session_cancel(session); /* any thread may */
+    }
+    changed.notify_one();
 }
 
 Writer::News Writer::take()
@@ -111,25 +114,37 @@ void Writer::write(const mote_model *model, const std::string &text, std::uint64
     sampler.seed = dice;
     mote_generate_options options = MOTE_GENERATE_OPTIONS_INIT;
 
-    const auto begin = std::chrono::steady_clock::now();
+    using clock = std::chrono::steady_clock;
+    const clock::time_point begin = clock::now();
+    std::chrono::duration<double> spent(0); /* computing */
     mote_status st = mote_tokenizer_encode(tokenizer, text.data(), text.size(),
             MOTE_ENCODE_BOS, tokens.data(), tokens.size(), &n, &err);
     if (st >= 0)
         st = mote_session_prompt(session, tokens.data(), n, &err);
+    if (st == MOTE_E_CANCELLED) { /* meant for the story before, which had ended? */
+        std::unique_lock<std::mutex> lock(mutex);
+        if (!stopping) {
+            lock.unlock();
+            st = mote_session_prompt(session, tokens.data(), n, &err);
+        }
+    }
     if (st >= 0)
         st = mote_session_generate(session, &options, &sampler, &err);
     mote_piece piece = MOTE_PIECE_INIT;
     for (unsigned count = 1; st >= 0; count++) {
+        const clock::time_point before = clock::now();
         if ((st = mote_session_next(session, &piece, &err)) != MOTE_OK)
             break;
-        const std::chrono::duration<double> spent =
-                std::chrono::steady_clock::now() - begin;
-        std::lock_guard<std::mutex> lock(mutex);
+        spent += clock::now() - before;
+        std::unique_lock<std::mutex> lock(mutex);
         if (stopping || wanted) /* asked for before there was anything to cancel */
             break;
         news.text.append(piece.text, piece.n_bytes);
         news.tokens = count;
         news.seconds = spent.count();
+        /* A small model is faster than anyone reads. */
+        changed.wait_until(lock, begin + count * std::chrono::milliseconds(pace_ms),
+                [this] { return stopping || wanted; });
     }
     if (st < 0 && st != MOTE_E_CANCELLED && st != MOTE_E_CONTEXT_FULL)
         fail(err);

@@ -28,11 +28,12 @@ class Writer
         std::string error;    /* not empty: what went wrong */
         bool writing = false; /* more may come */
         unsigned tokens = 0;  /* of this story */
-        double seconds = 0;   /* that they took */
+        double seconds = 0;   /* that computing them took */
     };
     News take();
 
   private:
+    static constexpr unsigned pace_ms = 8; /* a token at most so often */
     void run();
     void write(const mote_model *model, const std::string &prompt, std::uint64_t seed);
     void fail(const mote_error &err);
