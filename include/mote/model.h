@@ -33,6 +33,10 @@ typedef struct mote_model mote_model;
 #define MOTE_MAP_DIRECT 3u /**< as OFF, and experts that are streamed under memory_bytes
                                 are read past the page cache */
 
+#define MOTE_READING_AUTO 0u    /**< io_uring where the system has it, else threads */
+#define MOTE_READING_THREADS 1u /**< threads with plain reads */
+#define MOTE_READING_URING 2u   /**< io_uring, or fail */
+
 #define MOTE_MTP_AUTO 0u /**< load the MTP module when the checkpoint has one */
 #define MOTE_MTP_ON 1u   /**< load it, or fail */
 #define MOTE_MTP_OFF 2u  /**< leave it out and save its memory */
@@ -54,6 +58,8 @@ typedef struct mote_model_options {
     void *alloc_user;           /**< passed to alloc and free */
     mote_parallel_fn parallel;  /**< host thread pool; NULL: own threads */
     void *parallel_user;        /**< passed to parallel */
+    uint32_t reading;           /**< MOTE_READING_...: how experts are read */
+    uint32_t reserved;          /**< must be 0 */
 } mote_model_options;
 /** Initialiser that sets struct_size. */
 #define MOTE_MODEL_OPTIONS_INIT MOTE_STRUCT_INIT(mote_model_options)
@@ -168,6 +174,9 @@ typedef struct mote_stream_stats {
     uint64_t bytes_cached;  /**< experts in memory now */
     uint64_t bytes_resident; /**< weights that always stay */
     uint64_t prefetch_hits; /**< of the prefetched, those that were then used */
+    uint64_t bytes_unused;  /**< read for prefetches that were not */
+    uint32_t reading;       /**< MOTE_READING_THREADS or MOTE_READING_URING */
+    uint32_t reserved;      /**< 0 */
 } mote_stream_stats;
 /** Initialiser that sets struct_size. */
 #define MOTE_STREAM_STATS_INIT MOTE_STRUCT_INIT(mote_stream_stats)

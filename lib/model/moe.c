@@ -11,6 +11,9 @@
 
 #include <string.h>
 
+/* In work->present, 0: on its way. COMPUTED: gate and up. */
+enum { PRESENT = 1, COMPUTED = 2 };
+
 typedef struct moe_job {
     const mote__net *net;
     mote__work *w;
@@ -18,7 +21,6 @@ typedef struct moe_job {
     const mote__layer *y;
     uint32_t n_active, in_form, layer;
     uint32_t first, last; /* active experts of this wave */
-    uint8_t phase;        /* gate and up: which of work->present is computed */
     uint64_t cost;        /* of all gate/up work, in row-panels */
     uint32_t n_parts;
 } moe_job;
@@ -140,7 +142,7 @@ static void gate_up_part(void *arg, uint32_t begin, uint32_t end, uint32_t worke
     (void)worker;
     uint64_t lo = j->cost * begin / j->n_parts, hi = j->cost * end / j->n_parts, at = 0;
     for (uint32_t a = j->first; a < j->last && at < hi; a++) {
-        if (w->present[a] != j->phase)
+        if (w->present[a] != PRESENT)
             continue;
         const mote__expert *x = &w->expert[a];
         uint32_t n = rows_of(w, a), panels = mote_k_panels(x->gate.n_rows);
@@ -157,18 +159,20 @@ static void gate_up_part(void *arg, uint32_t begin, uint32_t end, uint32_t worke
     }
 }
 
-static void gate_up(moe_job *j, mote__pool *pool, uint8_t phase)
+static void gate_up(moe_job *j, mote__pool *pool)
 {
-    j->phase = phase;
     j->cost = 0;
     for (uint32_t a = j->first; a < j->last; a++)
-        if (j->w->present[a] == phase)
+        if (j->w->present[a] == PRESENT)
             j->cost += mote_k_panels(j->w->expert[a].gate.n_rows) *
                        unit_cost(rows_of(j->w, a));
     if (!j->cost)
         return;
     j->n_parts = mote__pool_threads(pool);
     mote__pool_run(pool, j->n_parts, 1, gate_up_part, j);
+    for (uint32_t a = j->first; a < j->last; a++)
+        if (j->w->present[a] == PRESENT)
+            j->w->present[a] = COMPUTED;
 }
 
 static void pack_part(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
@@ -319,7 +323,7 @@ static void observe(const moe_job *j)
 }
 
 /* gate, up, down of one wave; experts that are in memory go first while others are
- * read. */
+ * read, and those as they come. */
 static mote_status run_wave(moe_job *j, mote__pool *pool, mote_error *err)
 {
     mote__work *w = j->w;
@@ -330,13 +334,13 @@ static mote_status run_wave(moe_job *j, mote__pool *pool, mote_error *err)
         w->weight_bytes += mote__matrix_bytes(&w->expert[a].gate) +
                            mote__matrix_bytes(&w->expert[a].up) +
                            mote__matrix_bytes(&w->expert[a].down);
-    gate_up(j, pool, 1);
-    if (source && n_routed) {
-        mote_status st = source->wait(
-                source->user, j->layer, w->active + j->first, n_routed, err);
+    gate_up(j, pool);
+    while (source && memchr(w->present + j->first, 0, n_routed)) {
+        mote_status st = source->wait(source->user, j->layer, w->active + j->first,
+                n_routed, w->present + j->first, err);
         if (st < 0)
             return st;
-        gate_up(j, pool, 0);
+        gate_up(j, pool);
     }
     if (j->p->observe)
         observe(j);

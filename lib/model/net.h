@@ -38,11 +38,12 @@ typedef struct mote__layer {
 typedef struct mote__expert_source {
     void *user;
     uint32_t wave; /* most experts in a wave */
-    /* present[i] = 1: out[i] may be used at once; the others after wait(). */
+    /* present[i] = 1: out[i] may be used at once, 0: after wait(). */
     mote_status (*begin)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n,
             mote__expert *out, uint8_t *present, mote_error *err);
+    /* Sleep until one more is there, or all are; present[i] becomes 1 for those. */
     mote_status (*wait)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n,
-            mote_error *err);
+            uint8_t *present, mote_error *err);
     void (*end)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n);
     /* A guess at what comes next: read it if there is nothing better to do. */
     void (*prefetch)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n);

@@ -460,6 +460,7 @@ static mote_status open_stream(
             .cache_bytes = o->memory_bytes - resident.arena_bytes - overhead,
             .n_experts = c->n_routed_experts,
             .experts_per_token = c->num_experts_per_tok,
+            .reading = o->reading,
             .direct = b->direct.handle >= 0 ? &b->direct : NULL};
     st = mote__stream_open(&m->stream, &setup, &m->memory, err);
     if (st < 0)

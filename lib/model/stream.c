@@ -10,29 +10,50 @@
 #include <string.h>
 #include <time.h>
 
-/* ZSTD_DCTX_BYTES: what decompressing one frame allocates for the while. */
-enum { READERS = 4, ZSTD_DCTX_BYTES = 256 << 10 };
+/* READERS: threads that read, check and expand. PIECE_BYTES: what is asked for at once:
+ * a guess that turns out wrong costs the disk no more than the pieces under way.
+ * ZSTD_DCTX_BYTES: what decompressing one frame allocates for the while. */
+enum {
+    READERS = 4,
+    FRAMES = 4,
+    PIECES_MAX = 16,
+    PIECE_BYTES = 1 << 20,
+    ZSTD_DCTX_BYTES = 256 << 10
+};
 /* Tokens after which a use counts half. A guess is right more often than not, so only
  * an expert that every second token uses is worth more than what is needed next. */
 enum { HALF_LIFE = 64 };
 static const double WORTH_KEEPING = 0.5 * HALF_LIFE * 1.44;
 #define NONE UINT32_MAX
-enum state { EMPTY, QUEUED, READING, READY, FAILED };
+/* QUEUED: pieces are to be read or under way; DROPPED: nobody wants it any more, but
+ * pieces are still under way; CHECKING: all are there. */
+enum state { EMPTY, QUEUED, DROPPED, CHECKING, READY, FAILED };
 
 typedef struct place {
     uint8_t *data;
     uint32_t expert; /* index into experts, or NONE */
     uint32_t state;  /* enum state */
     uint32_t pins;
-    uint32_t urgent;  /* a session waits for it */
-    uint32_t guessed; /* read ahead; its layer has not come yet */
-    uint64_t queued;  /* order in the queue */
+    uint32_t urgent;    /* a session waits for it */
+    uint32_t guessed;   /* read ahead; its layer has not come yet */
+    uint32_t failed;    /* a piece could not be read */
+    uint32_t in_flight; /* pieces under way */
+    uint32_t frame;     /* index of the buffer for a compressed unit, or NONE */
+    size_t asked, read; /* bytes, of those stored */
+    uint64_t queued;    /* order in the queue */
 } place;
 
-/* Buffers of one reading thread, when units are compressed. */
+/* Part of a unit under way. */
+typedef struct piece {
+    mote__read read; /* first: the queue knows only this */
+    place *place;    /* NULL: free */
+    size_t n;        /* bytes; reading past the page cache takes whole blocks */
+} piece;
+
+/* What a reading thread expands units in. */
 typedef struct scratch {
     struct mote__stream *stream;
-    uint8_t *frame, *work;
+    uint8_t *work;
 } scratch;
 
 typedef struct known {
@@ -54,12 +75,16 @@ struct mote__stream {
     size_t place_bytes;
     uint8_t *block;
     size_t block_bytes;
+    mote__reads *reads;
     pthread_mutex_t lock;
-    pthread_cond_t work, done;
+    pthread_cond_t done;
     pthread_t readers[READERS];
     scratch scratch[READERS];
-    uint8_t *frames; /* what scratch points into */
+    uint8_t *buffers; /* FRAMES frames, then what scratch points into */
     size_t frame_bytes, work_bytes;
+    uint32_t frame_used[FRAMES];
+    piece pieces[PIECES_MAX];
+    uint32_t n_flight; /* pieces under way */
     uint32_t n_readers, stopping;
     uint64_t clock, queue_clock; /* waves begun, reads queued */
     double half_life;            /* in waves */
@@ -105,41 +130,45 @@ uint64_t mote__stream_overhead(const mote__units *units, const uint64_t *places,
             expert = mote__stream_expert_bytes(units);
     n += (uint64_t)n_layers * n_experts * (sizeof(known) + sizeof(place));
     if (places)
-        n += READERS * (round64(longest_frame(units, places)) + round64(expert) +
-                               ZSTD_DCTX_BYTES);
-    return n;
+        n += FRAMES * round64(longest_frame(units, places)) +
+             READERS * (round64(expert) + ZSTD_DCTX_BYTES);
+    return n + mote__reads_bytes();
 }
 
-/* Past the page cache where that was asked for and works, else plainly. */
-static mote_status read_stored(const mote__stream *s, uint64_t offset, size_t n,
-        uint8_t *dst, int may_pad, mote_error *err)
+/* Where an expert lies in the file, and how many bytes are stored. */
+static uint64_t stored(const mote__stream *s, uint32_t expert, size_t *n)
 {
-    if (s->o.direct && may_pad &&
-            mote__file_read(s->o.direct, offset, (n + 4095) / 4096 * 4096, dst, NULL) >=
-                    0)
-        return MOTE_OK;
-    return mote__file_read(&s->o.pack->file, offset, n, dst, err);
+    uint32_t unit = s->experts[expert].unit;
+    const mote__unit *u = &s->o.units->units[unit];
+    const uint64_t *at = s->o.places ? s->o.places + 2 * (size_t)unit : NULL;
+    *n = (size_t)(at ? at[1] : u->n_bytes);
+    return s->o.base + (at ? at[0] : u->offset);
 }
 
-/* Read one expert into its place. Called without the lock. */
-static mote_status read_expert(mote__stream *s, const scratch *x, const known *k,
-        uint8_t *dst, uint64_t *bytes, mote_error *err)
+static uint8_t *frame_of(const mote__stream *s, const place *p)
 {
-    const mote__unit *u = &s->o.units->units[k->unit];
-    const uint64_t *at = s->o.places ? s->o.places + 2 * (size_t)k->unit : NULL;
-    size_t n = (size_t)(at ? at[1] : u->n_bytes);
-    uint64_t offset = s->o.base + (at ? at[0] : u->offset);
-    uint8_t *frame = at ? x->frame : dst;
-    *bytes = n;
-    mote_status st = read_stored(s, offset, n, frame, !at, err);
-    if (st >= 0 && mote__hash_of(frame, n) != s->o.hashes[k->unit])
-        st = mote__fail(err, MOTE_E_FORMAT,
-                "the pack is damaged: an expert of layer %u does not match its "
-                "checksum",
-                s->o.layout->slots[u->slot].layer);
-    if (st >= 0 && at)
-        st = mote__unit_expand(dst, frame, n, u, s->o.layout, x->work, err);
-    return st;
+    return s->o.places ? s->buffers + p->frame * s->frame_bytes : p->data;
+}
+
+static void free_frame(mote__stream *s, place *p)
+{
+    if (p->frame != NONE)
+        s->frame_used[p->frame] = 0;
+    p->frame = NONE;
+}
+
+/* A compressed unit needs a frame before it is read; 0: there is none. */
+static int take_frame(mote__stream *s, place *p)
+{
+    if (!s->o.places || p->frame != NONE)
+        return 1;
+    for (uint32_t i = 0; i < FRAMES; i++)
+        if (!s->frame_used[i]) {
+            s->frame_used[i] = 1;
+            p->frame = i;
+            return 1;
+        }
+    return 0;
 }
 
 /* The queued place to read next: urgent ones first, oldest first. */
@@ -148,41 +177,150 @@ static place *next_queued(mote__stream *s)
     place *best = NULL;
     for (uint32_t i = 0; i < s->n_places; i++) {
         place *p = &s->places[i];
-        if (p->state == QUEUED &&
+        size_t n;
+        if (p->state != QUEUED || p->failed)
+            continue;
+        (void)stored(s, p->expert, &n);
+        if (p->asked < n &&
                 (!best || p->urgent > best->urgent ||
                         (p->urgent == best->urgent && p->queued < best->queued)))
             best = p;
     }
-    return best;
+    return best && take_frame(s, best) ? best : NULL;
+}
+
+/* A piece that the queue did not read in full: plainly, which tells what is wrong. */
+static mote_status read_plainly(const mote__stream *s, const piece *x, mote_error *err)
+{
+    return mote__file_read(&s->o.pack->file, x->read.offset, x->n, x->read.dst, err);
+}
+
+/* Is what was read what was written? Called without the lock. */
+static mote_status check(const mote__stream *s, const scratch *t, const place *p,
+        size_t n, mote_error *err)
+{
+    uint32_t unit = s->experts[p->expert].unit;
+    const mote__unit *u = &s->o.units->units[unit];
+    const uint8_t *frame = frame_of(s, p);
+    if (mote__hash_of(frame, n) != s->o.hashes[unit])
+        return mote__fail(err, MOTE_E_FORMAT,
+                "the pack is damaged: an expert of layer %u does not match its "
+                "checksum",
+                s->o.layout->slots[u->slot].layer);
+    return s->o.places
+                   ? mote__unit_expand(p->data, frame, n, u, s->o.layout, t->work, err)
+                   : MOTE_OK;
+}
+
+/* A piece has come, or failed with *err. */
+static void arrived(mote__stream *s, const scratch *t, piece *x, mote_status st,
+        const mote_error *err)
+{
+    place *p = x->place;
+    x->place = NULL;
+    s->n_flight--;
+    p->in_flight--;
+    p->read += x->n;
+    s->stats.bytes_read += x->n;
+    if (p->state == DROPPED)
+        s->stats.bytes_unused += x->n;
+    if (st < 0) {
+        p->failed = 1;
+        s->error = *err;
+    }
+    if (p->in_flight)
+        return;
+    size_t n = 0;
+    if (p->state == QUEUED) {
+        (void)stored(s, p->expert, &n);
+        if (!p->failed && p->read < n)
+            return;
+    }
+    if (p->state == DROPPED) {
+        p->state = EMPTY;
+    } else if (p->failed) {
+        p->state = FAILED;
+    } else {
+        mote_error why;
+        p->state = CHECKING;
+        pthread_mutex_unlock(&s->lock);
+        st = check(s, t, p, n, &why);
+        pthread_mutex_lock(&s->lock);
+        p->state = st < 0 ? FAILED : READY;
+        if (st < 0)
+            s->error = why;
+    }
+    p->urgent = 0;
+    free_frame(s, p);
+    pthread_cond_broadcast(&s->done);
+}
+
+/* Keep the disk busy. The lock is let go while the system is asked. */
+static void ask(mote__stream *s, const scratch *t)
+{
+    place *p;
+    while (!s->stopping && s->n_flight < s->reads->depth && (p = next_queued(s))) {
+        piece *x = s->pieces;
+        while (x->place)
+            x++;
+        size_t all, left;
+        uint64_t at = stored(s, p->expert, &all);
+        left = all - p->asked;
+        int direct = s->o.direct && !s->o.places;
+        *x = (piece){.place = p, .n = left < PIECE_BYTES ? left : PIECE_BYTES};
+        x->read = (mote__read){.file = direct ? s->o.direct : &s->o.pack->file,
+                .offset = at + p->asked,
+                .n = direct ? (x->n + 4095) / 4096 * 4096 : x->n,
+                .dst = frame_of(s, p) + p->asked,
+                .cached = !direct};
+        p->asked += x->n;
+        p->in_flight++;
+        s->n_flight++;
+        pthread_mutex_unlock(&s->lock);
+        mote_error err;
+        mote_status st = MOTE_OK;
+        int refused = s->reads->submit(s->reads, &x->read) < 0;
+        if (refused)
+            st = read_plainly(s, x, &err);
+        pthread_mutex_lock(&s->lock);
+        if (refused)
+            arrived(s, t, x, st, &err);
+    }
 }
 
 static void *reader(void *arg)
 {
-    const scratch *x = arg;
-    mote__stream *s = x->stream;
+    const scratch *t = arg;
+    mote__stream *s = t->stream;
     pthread_mutex_lock(&s->lock);
-    while (!s->stopping) {
-        place *p = next_queued(s);
-        if (!p) {
-            pthread_cond_wait(&s->work, &s->lock);
-            continue;
-        }
-        p->state = READING;
-        const known *k = &s->experts[p->expert];
+    while (!s->stopping || s->n_flight) {
+        ask(s, t);
         pthread_mutex_unlock(&s->lock);
+        mote__read *r = s->reads->wait(s->reads);
+        piece *x = (piece *)r;
         mote_error err;
-        uint64_t bytes = 0;
-        mote_status st = read_expert(s, x, k, p->data, &bytes, &err);
+        mote_status st = MOTE_OK;
+        if (r && !r->done)
+            st = read_plainly(s, x, &err);
         pthread_mutex_lock(&s->lock);
-        p->state = st < 0 ? FAILED : READY;
-        p->urgent = 0;
-        if (st < 0)
-            s->error = err;
-        s->stats.bytes_read += bytes;
-        pthread_cond_broadcast(&s->done);
+        if (r)
+            arrived(s, t, x, st, &err);
     }
     pthread_mutex_unlock(&s->lock);
+    s->reads->wake(s->reads); /* the next one */
     return NULL;
+}
+
+/* There is something to read. */
+static void call_reader(mote__stream *s)
+{
+    if (s->n_flight < s->reads->depth)
+        s->reads->wake(s->reads);
+}
+
+static int is_busy(const place *p)
+{
+    return p->in_flight || p->state == CHECKING;
 }
 
 /* A place to overwrite: empty, or the coldest that nobody uses; read-ahead that is not
@@ -194,7 +332,7 @@ static place *victim(mote__stream *s, int urgent)
     double coldest = 0;
     for (uint32_t i = 0; i < s->n_places; i++) {
         place *p = &s->places[i];
-        if (p->pins || p->state == READING || (p->guessed && !urgent))
+        if (p->pins || is_busy(p) || (p->guessed && !urgent))
             continue;
         if (p->state == EMPTY || p->state == FAILED)
             return p;
@@ -210,17 +348,33 @@ static place *victim(mote__stream *s, int urgent)
     return best;
 }
 
+static void queue(mote__stream *s, place *p)
+{
+    p->state = QUEUED;
+    p->asked = p->read = 0;
+    p->failed = 0;
+    p->queued = s->queue_clock++;
+}
+
+/* What a guess read for nothing. */
+static void give_up(mote__stream *s, place *p)
+{
+    s->stats.bytes_unused += p->read;
+    p->guessed = 0;
+}
+
 static void assign(mote__stream *s, place *p, uint32_t expert, int urgent)
 {
     if (p->state != EMPTY && p->expert != NONE)
         s->experts[p->expert].place = NONE;
+    if (p->guessed)
+        give_up(s, p);
+    free_frame(s, p);
     p->expert = expert;
-    p->state = QUEUED;
     p->urgent = (uint32_t)urgent;
     p->guessed = !urgent;
-    p->queued = s->queue_clock++;
+    queue(s, p);
     s->experts[expert].place = (uint32_t)(p - s->places);
-    pthread_cond_signal(&s->work);
 }
 
 static void use(mote__stream *s, known *k)
@@ -231,21 +385,31 @@ static void use(mote__stream *s, known *k)
     k->score = log2((double)k->heat) + (double)s->clock / s->half_life;
 }
 
-/* A layer's turn has come: guesses about it are over. Those that are still to be read
- * are not. */
+/* A layer's turn has come: guesses about it are over. What is not read of the wrong
+ * ones will not be. */
 static void settle_guesses(mote__stream *s, uint32_t layer)
 {
     for (uint32_t i = 0; i < s->n_places; i++) {
         place *p = &s->places[i];
         if (!p->guessed || p->expert / s->o.n_experts != layer)
             continue;
-        p->guessed = 0;
         if (p->pins) {
+            p->guessed = 0;
             s->stats.prefetch_hits++;
-        } else if (p->state == QUEUED) {
-            s->experts[p->expert].place = NONE;
-            p->expert = NONE;
+            continue;
+        }
+        size_t n;
+        (void)stored(s, p->expert, &n);
+        give_up(s, p);
+        if (p->state != QUEUED || p->asked == n)
+            continue;
+        s->experts[p->expert].place = NONE;
+        p->expert = NONE;
+        if (p->in_flight) {
+            p->state = DROPPED;
+        } else {
             p->state = EMPTY;
+            free_frame(s, p);
         }
     }
 }
@@ -282,13 +446,13 @@ static int has_room(
     for (uint32_t i = 0; i < n; i++)
         missing += find(s, layer, experts[i])->place == NONE;
     for (uint32_t i = 0; i < s->n_places; i++)
-        free_places += s->places[i].pins == 0 && s->places[i].state != READING;
+        free_places += s->places[i].pins == 0 && !is_busy(&s->places[i]);
     /* those of the wanted that are cached and not pinned must not be counted as victims
      */
     for (uint32_t i = 0; i < n; i++) {
         known *k = find(s, layer, experts[i]);
         if (k->place != NONE && s->places[k->place].pins == 0 &&
-                s->places[k->place].state != READING)
+                !is_busy(&s->places[k->place]))
             free_places--;
     }
     return free_places >= missing;
@@ -309,11 +473,8 @@ static mote_status stream_begin(void *user, uint32_t layer, const uint32_t *expe
         use(s, k);
         /* Reading failed before: once more, in the same place, since another session
          * may hold it still. */
-        if (k->place != NONE && s->places[k->place].state == FAILED) {
-            s->places[k->place].state = QUEUED;
-            s->places[k->place].queued = s->queue_clock++;
-            pthread_cond_signal(&s->work);
-        }
+        if (k->place != NONE && s->places[k->place].state == FAILED)
+            queue(s, &s->places[k->place]);
         if (k->place != NONE)
             s->places[k->place].pins++;
     }
@@ -334,28 +495,40 @@ static mote_status stream_begin(void *user, uint32_t layer, const uint32_t *expe
         }
         describe(s, k, &out[i]);
     }
+    call_reader(s);
     pthread_mutex_unlock(&s->lock);
     return MOTE_OK;
 }
 
 static mote_status stream_wait(void *user, uint32_t layer, const uint32_t *experts,
-        uint32_t n, mote_error *err)
+        uint32_t n, uint8_t *present, mote_error *err)
 {
     mote__stream *s = user;
     mote_status st = MOTE_OK;
-    pthread_mutex_lock(&s->lock);
+    uint32_t n_missing, n_new = 0;
     uint64_t start = 0;
-    for (uint32_t i = 0; i < n && st >= 0; i++) {
-        place *p = &s->places[find(s, layer, experts[i])->place];
-        while (p->state != READY && p->state != FAILED) {
-            start = start ? start : now_ns();
-            pthread_cond_wait(&s->done, &s->lock);
+    pthread_mutex_lock(&s->lock);
+    for (;;) {
+        n_missing = 0;
+        for (uint32_t i = 0; i < n && st >= 0; i++) {
+            if (present[i])
+                continue;
+            const place *p = &s->places[find(s, layer, experts[i])->place];
+            if (p->state == READY) {
+                present[i] = 1;
+                n_new++;
+            } else if (p->state == FAILED) {
+                if (err)
+                    *err = s->error;
+                st = s->error.status;
+            } else {
+                n_missing++;
+            }
         }
-        if (p->state == FAILED) {
-            if (err)
-                *err = s->error;
-            st = s->error.status;
-        }
+        if (st < 0 || n_new || !n_missing)
+            break;
+        start = start ? start : now_ns();
+        pthread_cond_wait(&s->done, &s->lock);
     }
     if (start)
         s->stats.stall_ns += now_ns() - start;
@@ -388,6 +561,7 @@ static void stream_prefetch(
         assign(s, p, (uint32_t)(k - s->experts), 0);
         s->stats.prefetched++;
     }
+    call_reader(s);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -408,7 +582,6 @@ mote_status mote__stream_open(mote__stream **out, const mote__stream_setup *setu
     s->n_places = n > s->n_known ? (uint32_t)s->n_known : (uint32_t)n;
     s->block_bytes = s->n_places * s->place_bytes + 4096;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->work, NULL);
     pthread_cond_init(&s->done, NULL);
     s->experts = mote__calloc(m, MOTE_MEM_OTHER, s->n_known, sizeof *s->experts);
     s->places = mote__calloc(m, MOTE_MEM_OTHER, s->n_places, sizeof *s->places);
@@ -417,16 +590,17 @@ mote_status mote__stream_open(mote__stream **out, const mote__stream_setup *setu
         s->frame_bytes = (size_t)round64(longest_frame(setup->units, setup->places));
         s->work_bytes = (size_t)round64(s->place_bytes);
     }
-    s->frames =
-            mote__alloc(m, MOTE_MEM_OTHER, READERS * (s->frame_bytes + s->work_bytes));
+    s->buffers = mote__alloc(
+            m, MOTE_MEM_OTHER, FRAMES * s->frame_bytes + READERS * s->work_bytes);
     mote_status st = MOTE_OK;
-    if (!s->experts || !s->places || !s->block || !s->frames) {
+    if (!s->experts || !s->places || !s->block || !s->buffers) {
         st = mote__fail_memory(err, s->block_bytes, "expert cache");
         goto out;
     }
     uint8_t *data = (uint8_t *)(((uintptr_t)s->block + 4095) / 4096 * 4096);
     for (uint32_t i = 0; i < s->n_places; i++)
-        s->places[i] = (place){.data = data + i * s->place_bytes, .expert = NONE};
+        s->places[i] = (place){
+                .data = data + i * s->place_bytes, .expert = NONE, .frame = NONE};
     for (size_t i = 0; i < s->n_known; i++)
         s->experts[i] = (known){.unit = NONE, .place = NONE};
     for (size_t i = 0; i < setup->units->n; i++) {
@@ -435,18 +609,23 @@ mote_status mote__stream_open(mote__stream **out, const mote__stream_setup *setu
         if (u->n_slots == 3)
             find(s, t->layer, t->expert)->unit = (uint32_t)i;
     }
-    for (; s->n_readers < READERS; s->n_readers++) {
-        scratch *x = &s->scratch[s->n_readers];
-        x->stream = s;
-        x->frame = s->frames + s->n_readers * (s->frame_bytes + s->work_bytes);
-        x->work = x->frame + s->frame_bytes;
-        if (pthread_create(&s->readers[s->n_readers], NULL, reader, x) != 0)
+    st = mote__reads_open(&s->reads, setup->reading, &setup->pack->file, m, err);
+    if (st < 0)
+        goto out;
+    /* Expanding takes longer than reading. */
+    uint32_t threads = setup->places ? READERS : s->reads->n_waiters;
+    for (; s->n_readers < threads && s->n_readers < READERS; s->n_readers++) {
+        scratch *t = &s->scratch[s->n_readers];
+        t->stream = s;
+        t->work = s->buffers + FRAMES * s->frame_bytes + s->n_readers * s->work_bytes;
+        if (pthread_create(&s->readers[s->n_readers], NULL, reader, t) != 0)
             break;
     }
     if (!s->n_readers) {
         st = mote__fail(err, MOTE_E_MEMORY, "no thread for reading experts");
         goto out;
     }
+    s->stats.reading = s->reads->kind;
     s->source = (mote__expert_source){.user = s,
             .wave = s->n_places,
             .begin = stream_begin,
@@ -469,17 +648,19 @@ void mote__stream_close(mote__stream *s)
         return;
     pthread_mutex_lock(&s->lock);
     s->stopping = 1;
-    pthread_cond_broadcast(&s->work);
     pthread_mutex_unlock(&s->lock);
+    if (s->n_readers)
+        s->reads->wake(s->reads);
     for (uint32_t i = 0; i < s->n_readers; i++)
         pthread_join(s->readers[i], NULL);
     pthread_mutex_destroy(&s->lock);
-    pthread_cond_destroy(&s->work);
     pthread_cond_destroy(&s->done);
+    if (s->reads)
+        s->reads->close(s->reads);
     mote__memory *m = s->memory;
     mote__free(m, MOTE_MEM_WEIGHTS, s->block, s->block_bytes);
-    mote__free(
-            m, MOTE_MEM_OTHER, s->frames, READERS * (s->frame_bytes + s->work_bytes));
+    mote__free(m, MOTE_MEM_OTHER, s->buffers,
+            FRAMES * s->frame_bytes + READERS * s->work_bytes);
     mote__free(m, MOTE_MEM_OTHER, s->places, s->n_places * sizeof *s->places);
     mote__free(m, MOTE_MEM_OTHER, s->experts, s->n_known * sizeof *s->experts);
     mote__free(m, MOTE_MEM_OTHER, s, sizeof *s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Experts that do not all fit in memory: a cache of whole experts, filled by reading
- * threads, for one open pack.
+/* Experts that do not all fit in memory: a cache of whole experts, filled piece by
+ * piece by file/reads.h, for one open pack.
  *
  * Invariants: a buffer that a session has begun is pinned until it ends the wave; a
  * session that waits for room holds no pins, so sessions cannot lock each other out;
@@ -10,6 +10,7 @@
 #ifndef MOTE_MODEL_STREAM_H
 #define MOTE_MODEL_STREAM_H
 #include "file/pack_file.h"
+#include "file/reads.h"
 #include "model/net.h"
 #include "model/units.h"
 #include "mote/model.h"
@@ -26,6 +27,7 @@ typedef struct mote__stream_setup {
     uint64_t cache_bytes;
     uint32_t n_experts, experts_per_token;
     const mote__file *direct; /* the pack, read past the page cache; NULL: not */
+    uint32_t reading;         /* MOTE_READING_... */
 } mote__stream_setup;
 
 /* Bytes that a cached expert takes. */

@@ -19,7 +19,7 @@
 #define SIZE_IS(type, n) _Static_assert(sizeof(type) == (n), #type)
 #define AT(type, field, n)                                                             \
     _Static_assert(offsetof(type, field) == (n), #type "." #field)
-SIZE_IS(mote_model_options, 104);
+SIZE_IS(mote_model_options, 112);
 AT(mote_model_options, n_threads, 4);
 AT(mote_model_options, memory_bytes, 8);
 AT(mote_model_options, mapping, 16);
@@ -34,6 +34,8 @@ AT(mote_model_options, free, 72);
 AT(mote_model_options, alloc_user, 80);
 AT(mote_model_options, parallel, 88);
 AT(mote_model_options, parallel_user, 96);
+AT(mote_model_options, reading, 104);
+AT(mote_model_options, reserved, 108);
 SIZE_IS(mote_session_options, 56);
 AT(mote_session_options, context_tokens, 4);
 AT(mote_session_options, prefill_tokens, 8);
@@ -317,7 +319,7 @@ static void describe_lists_what_text_can_set(void **state)
                 }
             }
         }
-    assert_int_equal(n, 5 + 8 + 10 + 7 + 4);
+    assert_int_equal(n, 6 + 8 + 10 + 7 + 4);
     assert_int_equal(mote_options_describe(1, UINT32_MAX, NULL, NULL, NULL, NULL, NULL),
             MOTE_DONE);
     assert_int_equal(

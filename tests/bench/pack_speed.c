@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* How fast a pack opens and decodes under a memory budget, beside what memory and disk
- * allow: pack_speed PACK [BUDGET_PERCENT [MAPPING [TOKENS]]], MAPPING as MOTE_MAP_...
+ * allow: pack_speed PACK [PERCENT [MAPPING [TOKENS [READING]]]], MAPPING as
+ * MOTE_MAP_..., READING as MOTE_READING_...
  *
  * bound = 1 / max(bytes of weights used per token / memory bandwidth,
- *                 bytes read per token / disk bandwidth): both measured here. */
+ *                 bytes missed per token / disk bandwidth).
+ * Missed is what was read and used: what was guessed wrongly counts against us. The
+ * disk is measured in turns with the tokens, by four threads that read megabytes of
+ * whole experts, past the page cache: what the reader itself does. */
 #include "mote/experimental.h"
 #include "mote/mote.h"
 
@@ -31,9 +35,12 @@ static double peak_mb(void)
     return (double)u.ru_maxrss / 1024;
 }
 
-/* One of four readers of 8 MB pieces past the page cache. */
+/* One of the readers of the disk. */
+enum { THREADS = 4, PIECE = 1 << 20, PER_EXPERT = 8, EXPERTS = 4 };
+
 typedef struct reader {
     int fd, index;
+    unsigned turn;
     off_t size;
     size_t bytes;
 } reader;
@@ -42,38 +49,50 @@ static void *read_some(void *arg)
 {
     reader *r = arg;
     void *p = NULL;
-    const size_t piece = 8u << 20;
-    if (posix_memalign(&p, 4096, piece) != 0)
+    if (posix_memalign(&p, 4096, PIECE) != 0)
         return NULL;
-    for (int i = 0; i < 16; i++) {
-        off_t at = ((off_t)(i * 4 + r->index) * 7919 * 4096) % (r->size - (off_t)piece);
-        ssize_t n = pread(r->fd, p, piece, at / 4096 * 4096);
-        r->bytes += n > 0 ? (size_t)n : 0;
+    /* each expert by all threads, piece by piece */
+    for (unsigned i = 0; i < THREADS * EXPERTS; i++) {
+        uint64_t blocks = (uint64_t)(r->size - PER_EXPERT * PIECE) / 4096,
+                 hash = (r->turn * THREADS * EXPERTS + i + 1) * 0x9e3779b97f4a7c15u;
+        off_t at = (off_t)(hash % blocks * 4096);
+        for (int piece = r->index; piece < PER_EXPERT; piece += THREADS) {
+            ssize_t n = pread(r->fd, p, PIECE, at + (off_t)piece * PIECE);
+            r->bytes += n > 0 ? (size_t)n : 0;
+        }
     }
     free(p);
     return NULL;
 }
 
-static double disk_bandwidth(const char *path)
+typedef struct disk {
+    int fd;
+    unsigned turn;
+    off_t size;
+    double bytes, seconds;
+} disk;
+
+static void measure_disk(disk *d)
 {
-    int fd = open(path, O_RDONLY | O_DIRECT);
-    struct stat s;
-    if (fd < 0 || fstat(fd, &s) != 0 || s.st_size < 64 << 20)
-        return 0;
-    reader r[4];
-    pthread_t t[4];
-    double start = now(), bytes = 0;
-    for (int i = 0; i < 4; i++) {
-        r[i] = (reader){.fd = fd, .index = i, .size = s.st_size};
-        pthread_create(&t[i], NULL, read_some, &r[i]);
+    reader r[THREADS];
+    pthread_t t[THREADS];
+    int made[THREADS];
+    if (d->fd < 0 || d->size < 64 << 20)
+        return;
+    struct timespec pause = {0, 20000000}; /* guesses under way */
+    nanosleep(&pause, NULL);
+    double start = now();
+    for (int i = 0; i < THREADS; i++) {
+        r[i] = (reader){.fd = d->fd, .index = i, .turn = d->turn, .size = d->size};
+        made[i] = pthread_create(&t[i], NULL, read_some, &r[i]) == 0;
     }
-    for (int i = 0; i < 4; i++) {
-        pthread_join(t[i], NULL);
-        bytes += (double)r[i].bytes;
-    }
-    double seconds = now() - start;
-    close(fd);
-    return bytes / seconds;
+    for (int i = 0; i < THREADS; i++)
+        if (made[i]) {
+            pthread_join(t[i], NULL);
+            d->bytes += (double)r[i].bytes;
+        }
+    d->seconds += now() - start;
+    d->turn++;
 }
 
 static int fail(const char *what, const mote_error *err)
@@ -85,7 +104,8 @@ static int fail(const char *what, const mote_error *err)
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fprintf(stderr, "usage: pack_speed PACK [BUDGET_PERCENT [MAPPING [TOKENS]]]\n");
+        fprintf(stderr,
+                "usage: pack_speed PACK [PERCENT [MAPPING [TOKENS [READING]]]]\n");
         return 1;
     }
     const double percent = argc > 2 ? atof(argv[2]) : 0;
@@ -95,11 +115,13 @@ int main(int argc, char **argv)
     mote_model *m = NULL;
     mote_model_options o = MOTE_MODEL_OPTIONS_INIT;
     o.mapping = argc > 3 ? (uint32_t)atoi(argv[3]) : MOTE_MAP_AUTO;
+    o.reading = argc > 5 ? (uint32_t)atoi(argv[5]) : MOTE_READING_AUTO;
     if (stat(argv[1], &s) != 0)
         return 1;
     if (percent > 0)
         o.memory_bytes = (uint64_t)(percent / 100 * (double)s.st_size);
-    const double disk = disk_bandwidth(argv[1]);
+    disk d = {.fd = percent > 0 ? open(argv[1], O_RDONLY | O_DIRECT) : -1,
+            .size = s.st_size};
     /* Cold: none of its pages in the page cache. */
     int fd = open(argv[1], O_RDONLY);
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
@@ -112,51 +134,67 @@ int main(int argc, char **argv)
     mote_model_get_info(m, &info, &err);
     mote_session_options so = MOTE_SESSION_OPTIONS_INIT;
     mote_session *session = NULL;
-    so.context_tokens = 4 * tokens + 64;
+    so.context_tokens = 2 * tokens + 64;
     if (mote_session_open(&session, m, &so, &err) < 0)
         return fail("session", &err);
     mote_stream_stats before = MOTE_STREAM_STATS_INIT, after = MOTE_STREAM_STATS_INIT;
     double seconds = 0;
+    enum { TURNS = 8 };
+    const uint32_t each = (tokens + TURNS - 1) / TURNS, all = each * TURNS;
     /* The first half warms the cache (or the mapping). */
-    for (int half = 0; half < 2; half++) {
-        mote_model_stream_stats(m, &before, &err);
+    for (uint32_t turn = 0; turn < 2 * TURNS; turn++) {
+        if (turn == TURNS) {
+            printf("first %u tokens: %.2f tokens/s\n", all, all / seconds);
+            mote_model_stream_stats(m, &before, &err);
+            seconds = 0;
+        }
         start = now();
-        for (uint32_t i = 0; i < tokens; i++) {
-            int32_t token = (int32_t)((i * 2654435761u + (uint32_t)half * 97u) %
-                                      info.vocab_size);
+        for (uint32_t i = 0; i < each; i++) {
+            int32_t token =
+                    (int32_t)(((turn * each + i) * 2654435761u) % info.vocab_size);
             if (mote_session_eval(session, &token, 1, &err) < 0)
                 return fail("decoding", &err);
         }
-        seconds = now() - start;
-        if (half == 0)
-            printf("first %u tokens: %.2f tokens/s\n", tokens, tokens / seconds);
+        seconds += now() - start;
+        if (turn >= TURNS)
+            measure_disk(&d);
     }
     mote_model_stream_stats(m, &after, &err);
     const double peak = peak_mb();
-    printf("next %u tokens: %.2f tokens/s, peak memory %.0f MB\n", tokens,
-            tokens / seconds, peak);
+    printf("next %u tokens: %.2f tokens/s, peak memory %.0f MB\n", all, all / seconds,
+            peak);
     fflush(stdout); /* the measurement that follows needs memory of its own */
     double memory = 0;
     mote_x_read_bandwidth(m, &memory, &err);
-    const double read = (double)(after.bytes_read - before.bytes_read) / tokens,
+    const double speed = all / seconds, disk = d.seconds > 0 ? d.bytes / d.seconds : 0,
+                 read = (double)(after.bytes_read - before.bytes_read) / all,
+                 unused = (double)(after.bytes_unused - before.bytes_unused) / all,
                  used = (double)info.bytes_active,
                  by_memory = memory > 0 ? used / memory : 0,
-                 by_disk = disk > 0 ? read / disk : 0,
+                 by_disk = disk > 0 ? (read - unused) / disk : 0,
                  bound = by_memory > by_disk ? by_memory : by_disk;
     printf("pack %.2f GB, budget %.2f GB, opened in %.1f ms, peak memory %.0f MB\n",
             (double)s.st_size / 1e9, (double)o.memory_bytes / 1e9, opened * 1e3, peak);
-    printf("memory %.1f GB/s, disk %.2f GB/s; per token: %.0f MB used, %.1f MB read\n",
-            memory / 1e9, disk / 1e9, used / 1e6, read / 1e6);
+    printf("memory %.1f GB/s, disk %.2f GB/s; per token: %.0f MB used, %.1f MB missed, "
+           "%.1f MB read for nothing\n",
+            memory / 1e9, disk / 1e9, used / 1e6, (read - unused) / 1e6, unused / 1e6);
     const double hits = (double)(after.hits - before.hits),
-                 misses = (double)(after.misses - before.misses);
-    printf("hits %.1f %%, guesses %.1f a token, %.1f right, stalled %.1f ms a token\n",
+                 misses = (double)(after.misses - before.misses),
+                 guessed = (double)(after.prefetch_hits - before.prefetch_hits);
+    static const char *const readers[] = {"none", "threads", "io_uring"};
+    printf("%s: hits %.1f %% (%.1f %% in memory before), guesses %.1f a token, %.1f "
+           "right, stalled %.1f of %.1f ms a token\n",
+            readers[after.reading % 3],
             hits + misses > 0 ? 100 * hits / (hits + misses) : 100.0,
-            (double)(after.prefetched - before.prefetched) / tokens,
-            (double)(after.prefetch_hits - before.prefetch_hits) / tokens,
-            (double)(after.stall_ns - before.stall_ns) / 1e6 / tokens);
-    printf("decode %.2f tokens/s; bound %.2f (memory %.2f, disk %.2f): %.0f %%\n",
-            tokens / seconds, 1 / bound, by_memory > 0 ? 1 / by_memory : 0,
-            by_disk > 0 ? 1 / by_disk : 0, 100 * bound * tokens / seconds);
+            hits + misses > 0 ? 100 * (hits - guessed) / (hits + misses) : 100.0,
+            (double)(after.prefetched - before.prefetched) / all, guessed / all,
+            (double)(after.stall_ns - before.stall_ns) / 1e6 / all, 1e3 / speed);
+    if (bound > 0)
+        printf("decode %.2f tokens/s; bound %.2f (memory %.2f, disk %.2f): %.0f %%\n",
+                speed, 1 / bound, by_memory > 0 ? 1 / by_memory : 0,
+                by_disk > 0 ? 1 / by_disk : 0, 100 * bound * speed);
+    if (d.fd >= 0)
+        close(d.fd);
     mote_session_close(session);
     mote_model_close(m);
     return 0;

@@ -42,6 +42,9 @@ return {
     MAP_ON = 1,
     MAP_OFF = 2,
     MAP_DIRECT = 3,
+    READING_AUTO = 0,
+    READING_THREADS = 1,
+    READING_URING = 2,
     MTP_AUTO = 0,
     MTP_ON = 1,
     MTP_OFF = 2,
@@ -104,6 +107,8 @@ return {
       "pointer alloc_user",
       "pointer parallel",
       "pointer parallel_user",
+      "u32 reading",
+      "u32 reserved",
     },
     mote_model_info = {
       "u32 struct_size",
@@ -167,6 +172,9 @@ return {
       "u64 bytes_cached",
       "u64 bytes_resident",
       "u64 prefetch_hits",
+      "u64 bytes_unused",
+      "u32 reading",
+      "u32 reserved",
     },
     mote_sampler_options = {
       "u32 struct_size",
@@ -404,6 +412,8 @@ mote_free_fn free;
 void *alloc_user;
 mote_parallel_fn parallel;
 void *parallel_user;
+uint32_t reading;
+uint32_t reserved;
 } mote_model_options;
 mote_status mote_model_open(mote_model **out, const char *path,
 const mote_model_options *options, mote_error *err);
@@ -482,6 +492,9 @@ uint64_t stall_ns;
 uint64_t bytes_cached;
 uint64_t bytes_resident;
 uint64_t prefetch_hits;
+uint64_t bytes_unused;
+uint32_t reading;
+uint32_t reserved;
 } mote_stream_stats;
 mote_status mote_model_stream_stats(
 const mote_model *model, mote_stream_stats *stats, mote_error *err);

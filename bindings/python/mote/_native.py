@@ -80,6 +80,8 @@ class ModelOptions(Sized):
         ("alloc_user", C.c_void_p),
         ("parallel", C.c_void_p),
         ("parallel_user", C.c_void_p),
+        ("reading", C.c_uint32),
+        ("reserved", C.c_uint32),
     ]
 
 
