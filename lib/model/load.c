@@ -108,6 +108,19 @@ static mote_status apply_scales(float *rows, const mote__slot *s,
     return st;
 }
 
+/* A norm, router or bias that is not finite makes every token wrong. */
+static mote_status check_rows(const float *data, const mote__slot *s, uint64_t row,
+        uint32_t n, mote_error *err)
+{
+    if (s->form != MOTE__FORM_ROWS_F32 || s->role == MOTE__ROLE_EMBED)
+        return MOTE_OK;
+    for (uint64_t i = row * s->n_cols; i < (row + n) * s->n_cols; i++)
+        if (!isfinite(data[i]))
+            return mote__fail(err, MOTE_E_FORMAT, "tensor %s: value %llu is not finite",
+                    s->source->name, (unsigned long long)(s->row0 * s->n_cols + i));
+    return MOTE_OK;
+}
+
 static mote_status load_rows(uint8_t *data, const mote__slot *s,
         const mote__checkpoint *ck, uint8_t *raw, mote_error *err)
 {
@@ -122,6 +135,9 @@ static mote_status load_rows(uint8_t *data, const mote__slot *s,
             memcpy(data + at * 2, raw, count * 2);
         else
             decode((float *)(void *)data + at, raw, s->source->dtype, count);
+        st = check_rows((const float *)(const void *)data, s, row, n, err);
+        if (st < 0)
+            return st;
     }
     return MOTE_OK;
 }

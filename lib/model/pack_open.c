@@ -213,9 +213,11 @@ static mote_status read_unit(
     const mote__unit *u = &j->s->units.units[i];
     const uint64_t *place = j->s->places ? j->s->places + 2 * i : NULL;
     uint64_t at = j->s->base + (place ? place[0] : u->offset);
-    size_t n = (size_t)(place ? place[1] : u->n_bytes);
+    size_t n = (size_t)(place ? place[1] : u->n_bytes),
+           n_work = mote__unit_work((size_t)u->n_bytes);
     uint8_t *raw = j->arena ? j->arena + (j->to ? j->to[i] : u->offset) : NULL;
     uint8_t *dst = place || !raw ? frame : raw;
+    uint8_t *expanded = raw ? raw : work ? work + n_work : NULL;
     mote_status st = MOTE_OK;
     if (!j->arena)
         st = check_padding(j->p, j->s, i, j->l->arena_bytes, err);
@@ -226,9 +228,9 @@ static mote_status read_unit(
                 "the pack is damaged: %s weights of layer %u do not match their "
                 "checksum",
                 mote__role_name(j->l->slots[u->slot].role), j->l->slots[u->slot].layer);
-    if (st >= 0 && place && j->arena)
-        st = mote__unit_expand(raw, frame, n, u, j->l, work, err);
-    return st;
+    if (st >= 0 && place)
+        st = mote__unit_expand(expanded, frame, n, u, j->l, work, err);
+    return st < 0 ? st : mote__unit_check(place ? expanded : dst, u, j->l, err);
 }
 
 static void read_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
@@ -244,10 +246,11 @@ static void read_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
         uint8_t *frame = NULL, *work = NULL;
         if (packed || !j->arena)
             frame = malloc(mote__unit_bound(n));
-        if (packed && j->arena)
-            work = malloc(mote__unit_work(n) + 1);
+        /* what is only checked is expanded behind the work */
+        if (packed)
+            work = malloc(mote__unit_work(n) + (j->arena ? 1 : n + 1));
         mote_status st = MOTE_OK;
-        if (((packed || !j->arena) && !frame) || (packed && j->arena && !work))
+        if (((packed || !j->arena) && !frame) || (packed && !work))
             st = mote__fail_memory(&err, n, "reading weights");
         else
             st = read_unit(j, unit, frame, work, &err);

@@ -207,9 +207,10 @@ static mote_status check(const mote__stream *s, const scratch *t, const place *p
                 "the pack is damaged: an expert of layer %u does not match its "
                 "checksum",
                 s->o.layout->slots[u->slot].layer);
-    return s->o.places
-                   ? mote__unit_expand(p->data, frame, n, u, s->o.layout, t->work, err)
-                   : MOTE_OK;
+    mote_status st = MOTE_OK;
+    if (s->o.places)
+        st = mote__unit_expand(p->data, frame, n, u, s->o.layout, t->work, err);
+    return st < 0 ? st : mote__unit_check(p->data, u, s->o.layout, err);
 }
 
 /* A piece has come, or failed with *err. */

@@ -213,6 +213,13 @@ mote_status mote__unit_compress(uint8_t *dst, size_t capacity, size_t *length,
 mote_status mote__unit_expand(uint8_t *raw, const uint8_t *frame, size_t n,
         const mote__unit *u, const mote__layout *l, uint8_t *work, mote_error *err)
 {
+    /* One frame that says what it holds, and nothing else: no frame makes us allocate a
+     * window, and none is decoded that could not be right. */
+    if (ZSTD_getFrameContentSize(frame, n) != u->n_bytes ||
+            ZSTD_findFrameCompressedSize(frame, n) != n)
+        return mote__fail(err, MOTE_E_FORMAT,
+                "compressed weights are damaged: expected one frame of %llu bytes",
+                (unsigned long long)u->n_bytes);
     size_t r = ZSTD_decompress(work, (size_t)u->n_bytes, frame, n);
     if (ZSTD_isError(r) || r != u->n_bytes)
         return mote__fail(err, MOTE_E_FORMAT, "compressed weights are damaged: %s",
@@ -220,5 +227,42 @@ mote_status mote__unit_expand(uint8_t *raw, const uint8_t *frame, size_t n,
     part p[3];
     uint32_t n_parts = parts_of(p, u, l);
     from_planes(raw, work, p, n_parts, (size_t)u->n_bytes);
+    return MOTE_OK;
+}
+
+/* Index of the first of the floats in [begin, end) of the arena that is not finite,
+ * from `base` on; UINT64_MAX: there is none. `raw` holds the bytes of unit u. */
+static uint64_t not_finite(
+        const uint8_t *raw, const mote__unit *u, uint64_t base, uint64_t end)
+{
+    uint64_t at = base > u->offset ? base : u->offset;
+    end = end < u->offset + u->n_bytes ? end : u->offset + u->n_bytes;
+    for (; at + 4 <= end; at += 4) {
+        uint32_t bits;
+        memcpy(&bits, raw + (at - u->offset), 4);
+        if ((bits & 0x7f800000u) == 0x7f800000u)
+            return (at - base) / 4;
+    }
+    return UINT64_MAX;
+}
+
+mote_status mote__unit_check(
+        const uint8_t *raw, const mote__unit *u, const mote__layout *l, mote_error *err)
+{
+    for (uint32_t i = 0; i < u->n_slots; i++) {
+        const mote__slot *s = &l->slots[u->slot + i];
+        uint64_t bad = UINT64_MAX;
+        const char *what = "value";
+        if (s->form == MOTE__FORM_ROWS_F32 && s->role != MOTE__ROLE_EMBED)
+            bad = not_finite(raw, u, s->offset, s->offset + s->n_bytes);
+        if (bad == UINT64_MAX && s->scale_bytes) {
+            bad = not_finite(raw, u, s->scale_offset, s->scale_offset + s->scale_bytes);
+            what = "scale";
+        }
+        if (bad != UINT64_MAX)
+            return mote__fail(err, MOTE_E_FORMAT,
+                    "the pack's %s weights of layer %u: %s %llu is not finite",
+                    mote__role_name(s->role), s->layer, what, (unsigned long long)bad);
+    }
     return MOTE_OK;
 }
