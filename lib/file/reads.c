@@ -8,8 +8,9 @@
 #include <pthread.h>
 #include <string.h>
 
-/* A virtual or flash disk is at its limit with so many reads of a megabyte. */
-enum { THREADS = 4 };
+/* A virtual or flash disk is at its limit with so many reads of a megabyte. One thread
+ * more, so that the disk does not wait while one checks what has come. */
+enum { DEPTH = 4, THREADS = 5 };
 
 typedef struct by_threads {
     mote__reads base;
@@ -80,7 +81,7 @@ static mote_status open_threads(mote__reads **out, mote__memory *m, mote_error *
             .close = threads_close,
             .kind = MOTE_READING_THREADS,
             .n_waiters = THREADS,
-            .depth = THREADS,
+            .depth = DEPTH,
             .memory = m};
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->work, NULL);

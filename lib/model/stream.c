@@ -10,11 +10,13 @@
 #include <string.h>
 #include <time.h>
 
-/* READERS: threads that read, check and expand. PIECE_BYTES: what is asked for at once:
- * a guess that turns out wrong costs the disk no more than the pieces under way.
- * ZSTD_DCTX_BYTES: what decompressing one frame allocates for the while. */
+/* READERS: threads that read, check and expand compressed units. PIECE_BYTES: what is
+ * asked for at once: a guess that turns out wrong costs the disk no more than the
+ * pieces under way. ZSTD_DCTX_BYTES: what decompressing one frame allocates for the
+ * while. */
 enum {
     READERS = 4,
+    READERS_MAX = 8,
     FRAMES = 4,
     PIECES_MAX = 16,
     PIECE_BYTES = 1 << 20,
@@ -78,8 +80,8 @@ struct mote__stream {
     mote__reads *reads;
     pthread_mutex_t lock;
     pthread_cond_t done;
-    pthread_t readers[READERS];
-    scratch scratch[READERS];
+    pthread_t readers[READERS_MAX];
+    scratch scratch[READERS_MAX];
     uint8_t *buffers; /* FRAMES frames, then what scratch points into */
     size_t frame_bytes, work_bytes;
     uint32_t frame_used[FRAMES];
@@ -598,6 +600,9 @@ mote_status mote__stream_open(mote__stream **out, const mote__stream_setup *setu
         st = mote__fail_memory(err, s->block_bytes, "expert cache");
         goto out;
     }
+    /* Long runs of memory: fewer pieces for the disk to scatter, fewer pages to hold.
+     */
+    mote__advise_huge(s->block, s->block_bytes);
     uint8_t *data = (uint8_t *)(((uintptr_t)s->block + 4095) / 4096 * 4096);
     for (uint32_t i = 0; i < s->n_places; i++)
         s->places[i] = (place){
@@ -615,7 +620,7 @@ mote_status mote__stream_open(mote__stream **out, const mote__stream_setup *setu
         goto out;
     /* Expanding takes longer than reading. */
     uint32_t threads = setup->places ? READERS : s->reads->n_waiters;
-    for (; s->n_readers < threads && s->n_readers < READERS; s->n_readers++) {
+    for (; s->n_readers < threads && s->n_readers < READERS_MAX; s->n_readers++) {
         scratch *t = &s->scratch[s->n_readers];
         t->stream = s;
         t->work = s->buffers + FRAMES * s->frame_bytes + s->n_readers * s->work_bytes;
