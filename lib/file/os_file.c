@@ -84,7 +84,8 @@ enum mote__path_kind mote__path_kind(const char *path)
     return a & FILE_ATTRIBUTE_DIRECTORY ? MOTE__PATH_DIRECTORY : MOTE__PATH_FILE;
 }
 
-static mote_status os_size(intptr_t handle, uint64_t *size, mote_error *err)
+static mote_status os_size(
+        intptr_t handle, uint64_t *size, uint64_t *changed, mote_error *err)
 {
     LARGE_INTEGER n;
     if (GetFileType((HANDLE)handle) != FILE_TYPE_DISK)
@@ -93,7 +94,27 @@ static mote_status os_size(intptr_t handle, uint64_t *size, mote_error *err)
         return mote__fail(
                 err, MOTE_E_IO, "cannot get the file size (error %lu)", GetLastError());
     *size = (uint64_t)n.QuadPart;
+    *changed = 0; /* nobody may write to it: see os_open */
     return MOTE_OK;
+}
+
+static int os_is(intptr_t handle, const char *path)
+{
+    BY_HANDLE_FILE_INFORMATION a, b;
+    wchar_t *w = wide(path);
+    HANDLE h = w ? CreateFileW(w, 0, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL,
+                           OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL)
+                 : INVALID_HANDLE_VALUE;
+    free(w);
+    if (h == INVALID_HANDLE_VALUE)
+        return 0;
+    int same = GetFileInformationByHandle((HANDLE)handle, &a) &&
+               GetFileInformationByHandle(h, &b) &&
+               a.dwVolumeSerialNumber == b.dwVolumeSerialNumber &&
+               a.nFileIndexHigh == b.nFileIndexHigh &&
+               a.nFileIndexLow == b.nFileIndexLow;
+    CloseHandle(h);
+    return same;
 }
 
 static mote_status os_open(intptr_t *handle, const char *path, mote_error *err)
@@ -242,7 +263,8 @@ enum mote__path_kind mote__path_kind(const char *path)
     return S_ISREG(s.st_mode) ? MOTE__PATH_FILE : MOTE__PATH_OTHER;
 }
 
-static mote_status os_size(intptr_t handle, uint64_t *size, mote_error *err)
+static mote_status os_size(
+        intptr_t handle, uint64_t *size, uint64_t *changed, mote_error *err)
 {
     struct stat s;
     if (fstat((int)handle, &s) != 0)
@@ -251,7 +273,20 @@ static mote_status os_size(intptr_t handle, uint64_t *size, mote_error *err)
     if (!S_ISREG(s.st_mode) || s.st_size < 0)
         return mote__fail(err, MOTE_E_IO, "not a regular file");
     *size = (uint64_t)s.st_size;
+#ifdef __APPLE__
+    const struct timespec t = s.st_mtimespec;
+#else
+    const struct timespec t = s.st_mtim;
+#endif
+    *changed = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
     return MOTE_OK;
+}
+
+static int os_is(intptr_t handle, const char *path)
+{
+    struct stat a, b;
+    return fstat((int)handle, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
 }
 
 static mote_status os_open(intptr_t *handle, const char *path, mote_error *err)
@@ -328,7 +363,7 @@ mote_status mote__file_open(mote__file *f, const char *path, mote_error *err)
     if (st < 0)
         return st;
     mote_error detail;
-    if ((st = os_size(f->handle, &f->size, &detail)) < 0) {
+    if ((st = os_size(f->handle, &f->size, &f->changed, &detail)) < 0) {
         mote__path_text shown;
         mote__file_close(f);
         return mote__fail(
@@ -345,7 +380,7 @@ mote_status mote__file_open_fd(
     mote_status st = os_duplicate(&f->handle, fd, err);
     if (st < 0)
         return st;
-    if ((st = os_size(f->handle, &size, err)) < 0)
+    if ((st = os_size(f->handle, &size, &f->changed, err)) < 0)
         goto out;
     if (offset > size || length > size - offset) {
         st = mote__fail(err, MOTE_E_INVALID,
@@ -390,8 +425,8 @@ mote_status mote__file_read(
     if (f->map) {
         /* Touching pages that a truncation took away raises SIGBUS. Asking first leaves
          * a short race; MOTE_MAP_OFF leaves none. */
-        uint64_t size = 0;
-        mote_status st = os_size(f->handle, &size, err);
+        uint64_t size = 0, changed;
+        mote_status st = os_size(f->handle, &size, &changed, err);
         if (st < 0)
             return st;
         if (size < f->base + offset + n)
@@ -417,6 +452,30 @@ mote_status mote__file_read(
         n -= (size_t)got;
     }
     return MOTE_OK;
+}
+
+mote_status mote__file_unchanged(const mote__file *f, mote_error *err)
+{
+    uint64_t size = 0, changed = 0;
+    if (f->handle < 0)
+        return MOTE_OK;
+    mote_status st = os_size(f->handle, &size, &changed, err);
+    if (st < 0)
+        return st;
+    if (size < f->base + f->size)
+        return mote__fail(err, MOTE_E_IO,
+                "the file has been truncated to %llu bytes since it was opened",
+                (unsigned long long)size);
+    if (changed != f->changed)
+        return mote__fail(err, MOTE_E_IO,
+                "the file has been written to since it was opened; with option mapping "
+                "off that does not matter");
+    return MOTE_OK;
+}
+
+int mote__file_is(const mote__file *f, const char *path)
+{
+    return f->handle >= 0 && os_is(f->handle, path);
 }
 
 void mote__file_close(mote__file *f)

@@ -14,6 +14,7 @@ typedef struct mote__file {
     const uint8_t *data; /* the range, when in memory or mapped */
     void *map;           /* what to unmap, NULL when not mapped */
     size_t map_size;
+    uint64_t changed; /* when it was last written, as of opening */
 } mote__file;
 
 /* A file that is not open: closing it does nothing. */
@@ -28,6 +29,10 @@ mote_status mote__file_map(mote__file *f, mote_error *err);
 /* Copy bytes; a range that the file no longer has is MOTE_E_IO. */
 mote_status mote__file_read(
         const mote__file *f, uint64_t offset, size_t n, void *dst, mote_error *err);
+/* MOTE_E_IO when the file is shorter, or was written to, since it was opened. */
+mote_status mote__file_unchanged(const mote__file *f, mote_error *err);
+/* 1: `path` names the very file that is open as f. */
+int mote__file_is(const mote__file *f, const char *path);
 void mote__file_close(mote__file *f);
 /* The same range once more, read past the page cache: offsets, sizes and addresses must
  * then be multiples of 4096. MOTE_E_UNSUPPORTED where the system cannot. */

@@ -154,6 +154,11 @@ mote_status mote__model_load(mote_model *m, const mote__checkpoint *ck,
     return st;
 }
 
+mote_status mote__model_intact(const mote_model *m, mote_error *err)
+{
+    return m->mapped ? mote__file_unchanged(m->mapped, err) : MOTE_OK;
+}
+
 void mote__model_close(mote_model *m)
 {
     if (!m)

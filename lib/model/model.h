@@ -18,9 +18,10 @@ struct mote_model {
     void *backing;       /* what else must be closed (a pack), with backing_close */
     void (*backing_close)(void *backing);
     uint64_t mapped_bytes;
-    struct mote__stream *stream; /* experts come from here; NULL: all in memory */
-    uint64_t resident_bytes;     /* weights that always stay */
-    mote_tokenizer *tokenizer;   /* or NULL */
+    const struct mote__file *mapped; /* the file that arena is part of, or NULL */
+    struct mote__stream *stream;     /* experts come from here; NULL: all in memory */
+    uint64_t resident_bytes;         /* weights that always stay */
+    mote_tokenizer *tokenizer;       /* or NULL */
     float default_temperature, default_top_p;
     uint32_t mtp_modules; /* in the checkpoint */
     uint64_t fingerprint; /* set before binding: kept */
@@ -40,6 +41,8 @@ mote_status mote__model_allocate(mote_model *m, mote_error *err);
 /* The arena is filled: bind it. fingerprint covers configuration and samples of every
  * weight. */
 mote_status mote__model_bind(mote_model *m, mote_error *err);
+/* Before each pass: touching a mapping of a file that has been cut off is a signal. */
+mote_status mote__model_intact(const mote_model *m, mote_error *err);
 void mote__model_close(mote_model *m);
 
 /* From a checkpoint that is open: configuration, layout, weights. */

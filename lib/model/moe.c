@@ -278,7 +278,7 @@ static void expect_next(moe_job *j)
 }
 
 /* The next layer's experts, guessed: its router on today's residual stream, which one
- * block's output changes little. */
+ * block's output changes little. The likeliest first. */
 static void guess_next(moe_job *j)
 {
     const mote__net *net = j->net;
@@ -421,6 +421,9 @@ mote_status mote__ffn(const mote__net *net, mote__pool *pool, mote__work *w,
         mote__norm_pack(net, pool, w->xn, c->hidden_size, w->act, j.in_form, w->x,
                 c->hidden_size, y->ffn_norm, c->hidden_size, p->n);
     }
+    /* Nothing to read for a dense layer: the disk has time for the next one. */
+    if (!y->router && net->source && p->n <= GUESS_ROWS)
+        guess_next(&j);
     sort_rows(&j);
     return run_experts(&j, pool, err);
 }

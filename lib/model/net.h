@@ -33,14 +33,14 @@ typedef struct mote__layer {
 } mote__layer;
 
 /* Where routed experts come from when they do not all stay in memory; NULL: they do.
- * A wave of experts of one layer is begun (those in memory are pinned, reads of the others
- * are started), awaited and ended. A session holds one wave at a time. */
+ * A wave of experts of one layer is begun (those in memory are pinned, reads of the
+ * others are started), awaited and ended. A session holds one wave at a time. */
 typedef struct mote__expert_source {
     void *user;
     uint32_t wave; /* most experts in a wave */
     /* present[i] = 1: out[i] may be used at once, 0: after wait(). */
-    mote_status (*begin)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n,
-            mote__expert *out, uint8_t *present, mote_error *err);
+    mote_status (*begin)(void *user, uint32_t layer, const uint32_t *experts,
+            uint32_t n, mote__expert *out, uint8_t *present, mote_error *err);
     /* Sleep until one more is there, or all are; present[i] becomes 1 for those. */
     mote_status (*wait)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n,
             uint8_t *present, mote_error *err);

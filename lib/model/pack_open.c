@@ -378,6 +378,7 @@ static mote_status map_weights(mote_model *m, mote__pack_file *p, const stored *
     m->arena = (uint8_t *)(uintptr_t)(p->file.data + s->base);
     m->arena_size = 0;
     m->mapped_bytes = p->file.map ? p->file.size : 0;
+    m->mapped = p->file.map ? &p->file : NULL;
     return MOTE_OK;
 }
 

@@ -25,8 +25,11 @@ static mote_status advance(mote_session *const *sessions, const uint32_t *which,
         lead->rows[i] = (mote__row){s->tokens[s->n_eval], s->n_eval, s->kv.layers};
     }
     mote__pass p = mote__session_pass(lead, n);
+    mote_status st = mote__model_intact(m, err);
+    if (st < 0)
+        return st;
     /* the form of decoding, however many rows */
-    mote_status st = mote__forward(&m->net, m->pool, lead->work, &p, err);
+    st = mote__forward(&m->net, m->pool, lead->work, &p, err);
     if (st < 0)
         return st;
     for (uint32_t b = 0; b < n; b += MOTE__HEAD_ROWS) {

@@ -262,7 +262,9 @@ mote__pass mote__session_pass(const mote_session *s, uint32_t n)
 static mote_status compute_chunk(mote_session *s, uint32_t n, mote_error *err)
 {
     uint32_t hidden = s->model->net.config.hidden_size, begin = s->n_eval;
-    mote_status st = mote__kv_own(&s->kv, begin, begin + n, err);
+    mote_status st = mote__model_intact(s->model, err);
+    if (st >= 0)
+        st = mote__kv_own(&s->kv, begin, begin + n, err);
     if (st < 0)
         return st;
     for (uint32_t i = 0; i < n; i++)
