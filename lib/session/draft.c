@@ -20,7 +20,8 @@ static const double DEEPER = 0.9;      /* guess at a depth, of that of the one b
 static const double GUESS_WEIGHT = 2;  /* drafts that a guess counts for; it fades */
 static const double PROBE_KEEP = 0.1;  /* evidence left when it is time to try again */
 static const double LEND = 4, LEND_SHARE = 0.007; /* plain passes, share of all time */
-static const double SAVE = 8; /* plain passes: most that a gain is kept */
+static const double UNSEEN = 1.01; /* costs of a round beside what is timed */
+static const double SAVE = 8;      /* plain passes: most that a gain is kept */
 static const double SPIKE =
         1.5; /* of the usual time: what is longer is not the drafts' */
 
@@ -174,7 +175,7 @@ void mote__drafter_learn(mote__drafter *d, uint32_t drafted, uint32_t accepted,
     d->all_ns += ns;
     if (drafted) {
         double least = -SAVE * d->pass[0].ns;
-        d->owed_ns += ns - (1 + accepted) * d->pass[0].ns;
+        d->owed_ns += ns * UNSEEN - (1 + accepted) * d->pass[0].ns;
         d->owed_ns = d->owed_ns < least ? least : d->owed_ns;
     }
     time_learn(&d->pass[drafted], (double)pass_ns);
