@@ -19,7 +19,7 @@ typedef struct bench_args {
     uint32_t speculate, drafts; /* from mtp */
 } bench_args;
 
-static const char *const kv_names[] = {"bf16", "f32", "bf16", "fp8"};
+static const char *const kv_names[] = {"default", "f32", "bf16", "fp8"};
 
 static void list_options(cli_set *set, bench_args *a)
 {
