@@ -175,7 +175,7 @@ if sh tests/cross/sources.sh >"$work/sources.log" 2>&1; then
         skipped=$((skipped + 1))
     fi
     cross windows 'x86_64-w64-mingw32-gcc-posix wine' unit kernels golden api cli
-    cross wasm 'emcc node' unit kernels cli web
+    cross wasm 'emcc node' kernels cli web
 else
     say 'no sources of PCRE2, jansson and zstd for other machines: five of them skipped'
     tail -n 3 "$work/sources.log"
