@@ -4,9 +4,11 @@
 # with the system's package manager. Does nothing where everything is there.
 set -eu
 what=${1:-build}
-# Compilers, emulators and a browser that only the tests use.
-others='aarch64-linux-gnu-gcc qemu-aarch64 dpkg-source arm-linux-gnueabihf-gcc
-    i686-linux-gnu-gcc x86_64-w64-mingw32-gcc-posix wine emcc chromium xvfb-run'
+# A cross compiler and an emulator, for tests on AArch64. With MOTE_CROSS=1, those of the
+# other machines too, a browser, and what the desktop example needs: gigabytes.
+others='aarch64-linux-gnu-gcc qemu-aarch64 dpkg-source'
+[ "${MOTE_CROSS:-0}" != 1 ] || others="$others arm-linux-gnueabihf-gcc i686-linux-gnu-gcc
+    x86_64-w64-mingw32-gcc-posix wine emcc chromium xvfb-run"
 
 have() { command -v "$1" >/dev/null 2>&1; }
 library() { have pkg-config && pkg-config --exists "$@" 2>/dev/null; }
@@ -58,8 +60,9 @@ install_missing() {
         apt_install libffi-dev lua5.1 liblua5.1-0-dev lua5.4 liblua5.4-dev luajit || true
         apt_install lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev || true
         [ "$(uname -m)" != x86_64 ] ||
+            apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user dpkg-dev || true
+        [ "$(uname -m)" != x86_64 ] || [ "${MOTE_CROSS:-0}" != 1 ] ||
             for packages in \
-                'gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user dpkg-dev' \
                 'gcc-arm-linux-gnueabihf libc6-dev-armhf-cross' \
                 'gcc-i686-linux-gnu libc6-dev-i386-cross' \
                 'gcc-mingw-w64-x86-64 wine64 wine' 'emscripten' 'chromium' \
