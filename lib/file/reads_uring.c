@@ -43,6 +43,7 @@ typedef struct ring {
     uint32_t *sq_head, *sq_tail, *sq_array, *cq_head, *cq_tail;
     struct io_uring_cqe *cqes;
     uint32_t sq_mask, cq_mask;
+    int watching; /* a poll of `event` is under way; of `reaping` */
     pthread_mutex_t submitting, reaping;
 } ring;
 
@@ -119,30 +120,41 @@ static int take(ring *q, struct io_uring_cqe *out)
     return 1;
 }
 
+/* Has wake() been called? Reading takes the calls back. */
+static int was_woken(const ring *q)
+{
+    uint64_t count;
+    ssize_t got;
+    do
+        got = read(q->event, &count, sizeof count);
+    while (got < 0 && errno == EINTR);
+    return got > 0;
+}
+
 static mote__read *ring_wait(mote__reads *base)
 {
     ring *q = (ring *)base;
     struct io_uring_cqe c;
+    mote__read *r = NULL;
     pthread_mutex_lock(&q->reaping);
-    while (!take(q, &c))
-        if (enter(q, 0, 1) < 0 && errno != EINTR) {
-            /* What is under way completes all the same. */
-            struct timespec pause = {0, 1000000};
-            nanosleep(&pause, NULL);
-        }
-    mote__read *r = (mote__read *)(uintptr_t)c.user_data;
-    if (!r) {
-        uint64_t count;
-        ssize_t got;
-        do
-            got = read(q->event, &count, sizeof count);
-        while (got < 0 && errno == EINTR);
-        /* Refused when the system is out of memory: it will not stay so. */
-        while (watch_event(q) < 0) {
+    while (!take(q, &c)) {
+        if (!q->watching)
+            q->watching = watch_event(q) >= 0;
+        if (!q->watching && was_woken(q))
+            goto out;
+        /* A system that refuses, out of memory perhaps, is looked after by hand: what
+         * is under way completes all the same. */
+        if (!q->watching || (enter(q, 0, 1) < 0 && errno != EINTR)) {
             struct timespec pause = {0, 1000000};
             nanosleep(&pause, NULL);
         }
     }
+    r = (mote__read *)(uintptr_t)c.user_data;
+    if (!r) {
+        q->watching = 0;
+        (void)was_woken(q);
+    }
+out:
     pthread_mutex_unlock(&q->reaping);
     if (r)
         r->done = c.res >= 0 && (size_t)c.res == r->n;
@@ -234,7 +246,7 @@ mote_status mote__reads_open_uring(
     q->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&q->submitting, NULL);
     pthread_mutex_init(&q->reaping, NULL);
-    if (q->event < 0 || map_rings(q) < 0 || watch_event(q) < 0) {
+    if (q->event < 0 || map_rings(q) < 0) {
         ring_close(&q->base);
         return mote__fail(err, MOTE_E_UNSUPPORTED,
                 "option reading: this system has no io_uring, or forbids it");

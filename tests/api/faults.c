@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static atomic_uint armed;
@@ -131,6 +132,24 @@ WRAP(int, rename, const char *from, const char *to)
 {
     REFUSE(FAULT_FILE, EACCES, -1)
     return __real_rename(from, to);
+}
+
+/* io_uring has no functions of its own. */
+WRAP(long, syscall, long number, ...)
+{
+    va_list args;
+    long a[6];
+    va_start(args, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(args, long);
+    va_end(args);
+#ifdef SYS_io_uring_setup
+    if (number == SYS_io_uring_setup)
+        REFUSE(FAULT_FILE, ENOSYS, -1)
+    if (number == SYS_io_uring_enter)
+        REFUSE(FAULT_FILE, EAGAIN, -1)
+#endif
+    return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 /* With 64-bit file offsets these have two names each. */

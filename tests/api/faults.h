@@ -10,7 +10,7 @@
 enum {
     FAULT_HOST = 1,    /* mote_model_options.alloc */
     FAULT_MALLOC = 2,  /* malloc, calloc, realloc, posix_memalign */
-    FAULT_FILE = 4,    /* open, fopen, pread, fwrite, fclose, fsync, rename */
+    FAULT_FILE = 4,    /* open, fopen, pread, fwrite, fclose, fsync, rename, io_uring */
     FAULT_MAP = 8,     /* mmap */
     FAULT_THREAD = 16, /* pthread_create */
     FAULT_KINDS = 5

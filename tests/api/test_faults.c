@@ -211,7 +211,7 @@ static void converse(mote_model *m, output *o, output *o2)
     mote_schema_close(schema);
 }
 
-/* How a model may come. */
+/* How a model may come. streamed 2: by io_uring, if there is any. */
 static const struct {
     const char *name, *file;
     uint32_t mapping, streamed;
@@ -221,7 +221,8 @@ static const struct {
         {"pack, read", "plain.mote", MOTE_MAP_OFF, 0},
         {"pack, compressed", "zstd.mote", MOTE_MAP_AUTO, 0},
         {"pack, budget", "plain.mote", MOTE_MAP_AUTO, 1},
-        {"pack, direct", "plain.mote", MOTE_MAP_DIRECT, 1}};
+        {"pack, direct", "plain.mote", MOTE_MAP_DIRECT, 1},
+        {"pack, io_uring", "plain.mote", MOTE_MAP_DIRECT, 2}};
 enum { WAYS = sizeof ways / sizeof *ways };
 
 static void run(size_t way, output *o, output *o2)
@@ -231,6 +232,8 @@ static void run(size_t way, output *o, output *o2)
     mo.n_threads = 2;
     mo.mapping = ways[way].mapping;
     mo.memory_bytes = ways[way].streamed ? budget : 0;
+    if (ways[way].streamed) /* where the system refuses io_uring, AUTO takes threads */
+        mo.reading = ways[way].streamed == 2 ? MOTE_READING_AUTO : MOTE_READING_THREADS;
     faults_options(&mo);
     o->n = o2->n = 0;
     TRY(mote_model_open(&m, at(ways[way].file), &mo, err));
@@ -351,6 +354,40 @@ static void test_writing_packs(void **state)
                 unlink(at("found.mote"));
                 /* nothing half-written stays, under any name */
                 assert_int_not_equal(access(at("found.mote.part"), F_OK), 0);
+                if (!hit)
+                    break;
+            }
+    free(expected);
+}
+
+static void test_calibrating(void **state)
+{
+    static const unsigned kinds[] = {
+            FAULT_MALLOC, FAULT_FILE, FAULT_MAP | FAULT_THREAD};
+    static const char text[] = "once upon a time";
+    (void)state;
+    current_kinds = 0;
+    TRY(mote_pack_calibrate(
+            at("directory"), text, strlen(text), at("expected.imp"), NULL, NULL, err));
+    size_t n_expected, n;
+    void *expected = read_whole(at("expected.imp"), &n_expected);
+    for (size_t k = 0; k < 3; k++)
+        for (int sticky = 0; sticky < 2; sticky++)
+            for (long i = 0;; i += i < 40 ? 1 : 1 + i / 8) {
+                long before = faults_live();
+                current_kinds = kinds[k];
+                faults_arm(kinds[k], i, sticky);
+                TRY(mote_pack_calibrate(at("directory"), text, strlen(text),
+                        at("found.imp"), NULL, NULL, err));
+                long hit = faults_rest();
+                if (faults_live() != before)
+                    fail_msg("kind %u: failing call %ld leaves %ld blocks", kinds[k], i,
+                            faults_live() - before);
+                void *found = read_whole(at("found.imp"), &n);
+                assert_int_equal(n, n_expected);
+                assert_memory_equal(found, expected, n);
+                free(found);
+                unlink(at("found.imp"));
                 if (!hit)
                     break;
             }
@@ -509,6 +546,7 @@ int main(void)
             cmocka_unit_test(test_files),
             cmocka_unit_test(test_mappings_and_threads),
             cmocka_unit_test(test_writing_packs),
+            cmocka_unit_test(test_calibrating),
             cmocka_unit_test(test_full_disk),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

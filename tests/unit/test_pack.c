@@ -262,6 +262,43 @@ static void test_ways_of_opening(void **state)
     }
 }
 
+/* "A truncated or later-changed file gives an error, not a signal": mapped, the next
+ * pass says so; read, nothing happens. */
+static void test_changed_later(void **state)
+{
+    (void)state;
+    static const int32_t tokens[3] = {1, 2, 3};
+    for (uint32_t map = MOTE_MAP_ON; map <= MOTE_MAP_OFF; map++) {
+        char *path = kit_make("v3-tied", "later.mote", MOTE_TYPE_KEEP, 0);
+        size_t n;
+        uint8_t *pack = golden_read_file(path, &n);
+        assert_non_null(pack);
+        mote_model_options o = MOTE_MODEL_OPTIONS_INIT;
+        mote_model *m = NULL;
+        mote_error err;
+        o.mapping = map;
+        MUST(mote_model_open(&m, path, &o, err));
+        mote_session *s = golden_session(m, 64, MOTE_KV_F32, 0, 1);
+        MUST(mote_session_eval(s, tokens, 3, err));
+        for (int written = 0; written <= 1; written++) {
+            if (written)
+                kit_write(path, pack, n); /* in place, with the same bytes */
+            else
+                assert_int_equal(truncate(path, 4096), 0);
+            mote_status st = mote_session_eval(s, tokens, 3, &err);
+            assert_int_equal(st, map == MOTE_MAP_ON ? MOTE_E_IO : MOTE_OK);
+            if (st < 0)
+                assert_non_null(strstr(
+                        err.message, written ? "written to" : "truncated to 4096"));
+        }
+        assert_int_equal(mote_session_position(s), map == MOTE_MAP_ON ? 3 : 9);
+        mote_session_close(s);
+        mote_model_close(m);
+        free(pack);
+        free(path);
+    }
+}
+
 /* The MTP module can be left out of a pack that has one, mapped or read; its absence
  * from a pack is named. */
 static void test_mtp(void **state)
@@ -574,6 +611,7 @@ int main(void)
             cmocka_unit_test(test_lossless),
             cmocka_unit_test(test_quantised),
             cmocka_unit_test(test_ways_of_opening),
+            cmocka_unit_test(test_changed_later),
             cmocka_unit_test(test_mtp),
             cmocka_unit_test(test_cancel),
             cmocka_unit_test(test_failing_disk),

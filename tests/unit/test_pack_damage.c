@@ -3,11 +3,17 @@
  * crashes, hangs or leaks (run under the sanitizers, too). */
 #include "pack_kit.h"
 
+#include "base/hash.h"
 #include "file/pack_file.h"
+#include "model/packing.h"
+#include "model/units.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <zstd.h>
 
 /* Verify a pack that lies in memory: by way of a file. */
 static mote_status verify(const uint8_t *data, size_t size, mote_error *err)
@@ -373,6 +379,254 @@ static void test_mutations(void **state)
     assert_true(n_deep > 200);
 }
 
+/* --- frames that are not what they should be -------------------------------------- */
+
+/* A frame's header: no checksum; `window`: its window byte, 0: single segment; fcs:
+ * bytes it claims to hold (8 bytes of header), or none. */
+static size_t frame_header(uint8_t *f, uint8_t window, const uint64_t *fcs)
+{
+    static const uint8_t zstd_magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
+    size_t n = 5;
+    memcpy(f, zstd_magic, 4);
+    f[4] = (uint8_t)((fcs ? 3 << 6 : 0) | (window ? 0 : 1 << 5));
+    if (window)
+        f[n++] = window;
+    if (fcs) {
+        kit_put64(f + n, *fcs);
+        n += 8;
+    }
+    return n;
+}
+
+/* Run-length blocks of 128 KB, as many as fit, the last one marked. */
+static size_t rle_blocks(uint8_t *f, size_t room)
+{
+    size_t n = room / 4;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t h = (i + 1 == n) | 1u << 1 | (128u << 10) << 3;
+        f[4 * i] = (uint8_t)h;
+        f[4 * i + 1] = (uint8_t)(h >> 8);
+        f[4 * i + 2] = (uint8_t)(h >> 16);
+        f[4 * i + 3] = 0x5a;
+    }
+    return 4 * n;
+}
+
+/* A skippable frame of n >= 8 bytes. */
+static void skippable(uint8_t *f, size_t n)
+{
+    memset(f, 0, n);
+    kit_put32(f, 0x184d2a50u);
+    kit_put32(f + 4, (uint32_t)(n - 8));
+}
+
+enum bomb {
+    CLAIMS_HUGE,    /* 2^62 bytes in a header, nothing behind */
+    CLAIMS_UNKNOWN, /* a good frame but for the size, which it does not say */
+    CLAIMS_RIGHT,   /* the right size, and blocks that make a thousand times more */
+    PRODUCES_MORE,  /* no size, and as many run-length blocks as fit */
+    WINDOW_HUGE,    /* a window of 2 TB */
+    EMPTY_FRAMES,   /* thousands of frames of nothing */
+    SKIPPABLE,      /* one skippable frame */
+    GOOD_AND_EMPTY, /* the right frame, then empty ones */
+    SKIPPED_THEN_GOOD,
+    NESTED, /* a frame that holds the right frame */
+    BOMBS
+};
+
+/* `frame` has room for n bytes, all of which are to be used; raw: what was there. */
+static void make_bomb(enum bomb b, uint8_t *frame, size_t n, const uint8_t *raw,
+        size_t n_raw, uint64_t expected)
+{
+    const uint64_t huge = (uint64_t)1 << 62;
+    uint8_t empty[128]; /* compressing nothing asks for 64 */
+    size_t at = 0, n_empty = ZSTD_compress(empty, sizeof empty, "", 0, 1);
+    assert_true(n_empty < 16);
+    memset(frame, 0, n);
+    switch (b) {
+    case CLAIMS_HUGE:
+        (void)frame_header(frame, 0, &huge);
+        return;
+    case CLAIMS_UNKNOWN:
+        /* raw blocks of what expands to about the right size */
+        at = frame_header(frame, 0x58, NULL);
+        (void)rle_blocks(frame + at, 4 * (size_t)(expected / (128 << 10) + 1));
+        return;
+    case CLAIMS_RIGHT:
+        at = frame_header(frame, 0x58, &expected);
+        (void)rle_blocks(frame + at, n - at);
+        return;
+    case PRODUCES_MORE:
+        at = frame_header(frame, 0x58, NULL);
+        (void)rle_blocks(frame + at, n - at);
+        return;
+    case WINDOW_HUGE:
+        at = frame_header(frame, 0xff, &expected);
+        (void)rle_blocks(frame + at, n - at);
+        return;
+    case EMPTY_FRAMES:
+        for (; at + n_empty + 8 <= n; at += n_empty)
+            memcpy(frame + at, empty, n_empty);
+        if (n - at >= 8)
+            skippable(frame + at, n - at);
+        return;
+    case SKIPPABLE:
+        skippable(frame, n);
+        return;
+    case GOOD_AND_EMPTY:
+        memcpy(frame, raw, n_raw);
+        for (at = n_raw; at + n_empty <= n; at += n_empty)
+            memcpy(frame + at, empty, n_empty);
+        return;
+    case SKIPPED_THEN_GOOD:
+        skippable(frame, n - n_raw);
+        memcpy(frame + n - n_raw, raw, n_raw);
+        return;
+    default:
+        (void)ZSTD_compress(frame, n, raw, n_raw, 1);
+        return;
+    }
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Frames that claim or make more than there is, with windows that nobody has, thousands
+ * of them: an error at once, when read whole, when verified and when streamed. One
+ * expert's frame of a compressed pack is followed by room for the bomb: its place is
+ * made longer and what follows moves. */
+static void test_bombs(void **state)
+{
+    (void)state;
+    char *path = kit_make("v2-group", "b.mote", MOTE_TYPE_KEEP, 3);
+    mote__pack_file p;
+    mote__file f;
+    mote__config c;
+    mote__layout l;
+    mote__units units;
+    kit_pack k;
+    kit_open(&k, path);
+    MUST(mote__file_open(&f, path, err));
+    MUST(mote__pack_file_open(&p, &f, err));
+    MUST(mote__pack_describe(&p, &c, &l, MOTE_MTP_AUTO, err));
+    MUST(mote__units_of(&units, &l, SIZE_MAX, err));
+    assert_int_equal(units.n, k.n_units);
+    size_t victim = 0;
+    while (units.units[victim].n_slots != 3)
+        victim++;
+    const mote__unit *u = &units.units[victim];
+    size_t n_old = k.unit_bytes[victim], n_most = mote__unit_bound((size_t)u->n_bytes);
+    size_t more = (n_most - n_old) / 64 * 64;
+    assert_true(more >= 64);
+    uint8_t *bad = calloc(1, k.size + more + 64);
+    assert_non_null(bad);
+    for (enum bomb b = 0; b < BOMBS; b++) {
+        size_t n_new = n_old + more, size = k.size + more,
+               tail = k.unit_at[victim] + (n_old + 63) / 64 * 64;
+        memcpy(bad, k.data, k.unit_at[victim]);
+        memset(bad + k.unit_at[victim], 0, more + 64);
+        make_bomb(b, bad + k.unit_at[victim], n_new, k.data + k.unit_at[victim], n_old,
+                u->n_bytes);
+        memcpy(bad + tail + more, k.data + tail, k.size - tail);
+        kit_put64(bad + 16, size);
+        /* sections behind, the weights' length, places, hashes */
+        for (uint32_t i = 0; i < kit_get32(bad + 28); i++) {
+            uint8_t *e = bad + 40 + 32 * i;
+            uint32_t kind = kit_get32(e);
+            if (kind == MOTE__PACK_WEIGHTS)
+                kit_put64(e + 16, kit_get64(e + 16) + more);
+            if (kit_get64(e + 8) > k.unit_at[victim])
+                kit_put64(e + 8, kit_get64(e + 8) + more);
+            uint8_t *data = bad + kit_get64(e + 8);
+            if (kind == MOTE__PACK_UNITS) {
+                kit_put64(data + 16 * victim + 8, n_new);
+                for (size_t j = victim + 1; j < k.n_units; j++)
+                    kit_put64(data + 16 * j, kit_get64(data + 16 * j) + more);
+            }
+            if (kind == MOTE__PACK_HASHES)
+                kit_put64(data + 8 * victim,
+                        mote__hash_of(bad + k.unit_at[victim], n_new));
+            if (kind == MOTE__PACK_UNITS || kind == MOTE__PACK_HASHES)
+                kit_put64(e + 24, mote__hash_of(data, (size_t)kit_get64(e + 16)));
+        }
+        kit_put64(bad + 4088, mote__hash_of(bad, 4088));
+        double start = seconds();
+        mote_error err = {0};
+        assert_int_equal(open_bytes(bad, size, MOTE_MAP_AUTO, &err), MOTE_E_FORMAT);
+        if (!strstr(err.message, "compressed weights"))
+            print_error("bomb %d: %s\n", (int)b, err.message);
+        assert_non_null(strstr(err.message, "compressed weights"));
+        assert_int_equal(verify(bad, size, &err), MOTE_E_FORMAT);
+        assert_non_null(strstr(err.message, "compressed weights"));
+        assert_true(seconds() - start < 5);
+    }
+    free(bad);
+    mote__units_free(&units);
+    mote__layout_free(&l);
+    mote__pack_file_close(&p);
+    kit_close(&k);
+    free(path);
+}
+
+/* A norm, router, bias or scale that is no number, with every checksum right. */
+static void test_numbers(void **state)
+{
+    (void)state;
+    for (uint32_t type = MOTE_TYPE_KEEP; type <= MOTE_TYPE_INT8; type++) {
+        char *path = kit_make("v3-tied", "n.mote", type, 0);
+        mote__pack_file p;
+        mote__file f;
+        mote__config c;
+        mote__layout l;
+        kit_pack k;
+        kit_open(&k, path);
+        MUST(mote__file_open(&f, path, err));
+        MUST(mote__pack_file_open(&p, &f, err));
+        MUST(mote__pack_describe(&p, &c, &l, MOTE_MTP_AUTO, err));
+        uint64_t base = mote__pack_find(&p, MOTE__PACK_WEIGHTS)->offset;
+        uint32_t n_values = 0, n_scales = 0, seen[MOTE__ROLES] = {0};
+        for (size_t i = 0; i < l.n_slots; i++) {
+            const mote__slot *s = &l.slots[i];
+            int rows = s->form == MOTE__FORM_ROWS_F32 && s->role != MOTE__ROLE_EMBED;
+            if ((!rows && !s->scale_bytes) || seen[s->role]++ > 1)
+                continue;
+            static const float no[] = {NAN, INFINITY, -INFINITY};
+            float v = no[i % 3];
+            uint8_t *at = k.data + base +
+                          (rows ? s->offset + s->n_bytes - 4
+                                : s->scale_offset + s->scale_bytes - 4);
+            uint8_t was[4];
+            memcpy(was, at, 4);
+            memcpy(at, &v, 4);
+            kit_repair(&k, k.data, k.size, 1);
+            mote_error err = {0};
+            for (uint32_t map = MOTE_MAP_AUTO; map <= MOTE_MAP_OFF;
+                    map += MOTE_MAP_OFF) {
+                assert_int_equal(open_bytes(k.data, k.size, map, &err), MOTE_E_FORMAT);
+                assert_non_null(strstr(err.message, "is not finite"));
+                assert_non_null(strstr(err.message, mote__role_name(s->role)));
+            }
+            assert_int_equal(verify(k.data, k.size, &err), MOTE_E_FORMAT);
+            assert_non_null(strstr(err.message, rows ? "value" : "scale"));
+            memcpy(at, was, 4);
+            n_values += (uint32_t)rows;
+            n_scales += (uint32_t)!rows;
+        }
+        assert_true(n_values >= 8);
+        assert_true(type != MOTE_TYPE_INT8 || n_scales >= 8);
+        kit_repair(&k, k.data, k.size, 1);
+        assert_int_equal(open_bytes(k.data, k.size, 0, NULL), MOTE_OK);
+        mote__layout_free(&l);
+        mote__pack_file_close(&p);
+        kit_close(&k);
+        free(path);
+    }
+}
+
 static int done(void **state)
 {
     (void)state;
@@ -388,6 +642,8 @@ int main(void)
             cmocka_unit_test(test_truncation),
             cmocka_unit_test(test_flips),
             cmocka_unit_test(test_mutations),
+            cmocka_unit_test(test_bombs),
+            cmocka_unit_test(test_numbers),
     };
     return cmocka_run_group_tests_name("pack_damage", tests, NULL, done);
 }
