@@ -13,7 +13,7 @@ root = pathlib.Path(sys.argv[1]).resolve()
 headers = "".join(p.read_text() for p in sorted((root / "include/mote").glob("*.h")))
 names = set(re.findall(r"\b(?:mote|MOTE)_\w+", headers))
 # Names that belong to the build and to the environment, not to a header.
-others = {"MOTE_LIBRARY", "MOTE_MODEL", "MOTE_DATADIR", "MOTE_SHARED", "MOTE_TEST_DATA", "mote_dep"}
+others = {"MOTE_CROSS", "MOTE_HOSTILE_ALL", "MOTE_LIBRARY", "MOTE_MODEL", "MOTE_DATADIR", "MOTE_SHARED", "MOTE_TEST_DATA", "mote_dep"}
 problems = []
 index = (root / "doc/index.md").read_text()
 for page in sorted((root / "doc").glob("*.md")):
