@@ -30,6 +30,31 @@ static mote_status save_tokenizer(
     return st;
 }
 
+/* A pack must not take the place of what it is made of. */
+static mote_status check_output(const mote__checkpoint *ck, const char *checkpoint,
+        const char *path, mote_error *err)
+{
+    static const char *const texts[] = {"config.json", "generation_config.json",
+            "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+            "model.safetensors.index.json"};
+    int is_input = mote__checkpoint_reads(ck, path);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && !is_input; i++) {
+        mote__file f;
+        char *name = mote__path_join(checkpoint, texts[i]);
+        if (!name)
+            return mote__fail_memory(err, 0, "a file name");
+        if (mote__file_open(&f, name, NULL) >= 0)
+            is_input = mote__file_is(&f, path);
+        mote__file_close(&f);
+        free(name);
+    }
+    mote__path_text shown;
+    return is_input ? mote__fail(err, MOTE_E_INVALID,
+                              "%s is a file of the checkpoint: expected another name",
+                              mote__path_shown(&shown, path))
+                    : MOTE_OK;
+}
+
 mote_status mote_pack_write(const char *checkpoint, const char *path,
         const mote_pack_options *options, mote_error *err)
 {
@@ -42,6 +67,8 @@ mote_status mote_pack_write(const char *checkpoint, const char *path,
     mote_status st = mote__options_take(MOTE_OPTIONS_PACK, &o, options, err);
     if (st >= 0)
         st = mote__checkpoint_open(&ck, checkpoint, MOTE_MAP_AUTO, err);
+    if (st >= 0)
+        st = check_output(ck, checkpoint, path, err);
     if (st >= 0)
         st = save_tokenizer(&tokenizer, &n, ck, err);
     if (st >= 0)

@@ -480,6 +480,14 @@ mote_status mote__checkpoint_read(const mote__checkpoint *c, const mote__tensor 
     return MOTE_OK;
 }
 
+int mote__checkpoint_reads(const mote__checkpoint *c, const char *path)
+{
+    for (size_t i = 0; i < c->n_parts; i++)
+        if (mote__file_is(&c->parts[i].file, path))
+            return 1;
+    return 0;
+}
+
 uint64_t mote__checkpoint_mapped_bytes(const mote__checkpoint *c)
 {
     uint64_t n = 0;

@@ -65,5 +65,7 @@ const mote__tensor *mote__checkpoint_find(const mote__checkpoint *c, const char 
 /* Copy part of a tensor's bytes. A file that was truncated meanwhile is an error. */
 mote_status mote__checkpoint_read(const mote__checkpoint *c, const mote__tensor *t,
         uint64_t offset, uint64_t n_bytes, void *dst, mote_error *err);
+/* 1: `path` names one of the files that tensors are read from. */
+int mote__checkpoint_reads(const mote__checkpoint *c, const char *path);
 uint64_t mote__checkpoint_mapped_bytes(const mote__checkpoint *c);
 #endif

@@ -443,6 +443,18 @@ static void test_wrong_calls(void **state)
     assert_int_equal(mote_pack_write(NULL, to, &o, &err), MOTE_E_INVALID);
     assert_int_equal(
             mote_pack_write(kit_checkpoint("v3-tied"), NULL, &o, &err), MOTE_E_INVALID);
+    /* Over its own input: by links, since who fails this test must not lose a model. */
+    static const char *const inputs[] = {"model.safetensors", "config.json"};
+    for (size_t i = 0; i < 2; i++) {
+        char input[1100], again[256];
+        snprintf(input, sizeof input, "%s/%s", kit_checkpoint("v3-tied"), inputs[i]);
+        snprintf(again, sizeof again, "%s/again", kit_folder());
+        assert_int_equal(symlink(input, again), 0);
+        assert_int_equal(mote_pack_write(kit_checkpoint("v3-tied"), again, &o, &err),
+                MOTE_E_INVALID);
+        assert_non_null(strstr(err.message, "file of the checkpoint"));
+        assert_int_equal(unlink(again), 0);
+    }
     o.type = 77;
     assert_int_equal(
             mote_pack_write(kit_checkpoint("v3-tied"), to, &o, &err), MOTE_E_INVALID);
