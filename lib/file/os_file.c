@@ -409,6 +409,19 @@ mote_status mote__file_map(mote__file *f, mote_error *err)
     return os_map(f, err);
 }
 
+/* MOTE_E_IO when the file ends before byte `end` of its range by now. */
+static mote_status still_has(
+        const mote__file *f, uint64_t end, uint64_t *changed, mote_error *err)
+{
+    uint64_t size = 0;
+    mote_status st = os_size(f->handle, &size, changed, err);
+    if (st >= 0 && size < f->base + end)
+        st = mote__fail(err, MOTE_E_IO,
+                "the file has been truncated to %llu bytes since it was opened",
+                (unsigned long long)size);
+    return st;
+}
+
 mote_status mote__file_read(
         const mote__file *f, uint64_t offset, size_t n, void *dst, mote_error *err)
 {
@@ -425,14 +438,10 @@ mote_status mote__file_read(
     if (f->map) {
         /* Touching pages that a truncation took away raises SIGBUS. Asking first leaves
          * a short race; MOTE_MAP_OFF leaves none. */
-        uint64_t size = 0, changed;
-        mote_status st = os_size(f->handle, &size, &changed, err);
+        uint64_t changed;
+        mote_status st = still_has(f, offset + n, &changed, err);
         if (st < 0)
             return st;
-        if (size < f->base + offset + n)
-            return mote__fail(err, MOTE_E_IO,
-                    "the file has been truncated to %llu bytes since it was opened",
-                    (unsigned long long)size);
         memcpy(dst, f->data + offset, n);
         return MOTE_OK;
     }
@@ -456,16 +465,12 @@ mote_status mote__file_read(
 
 mote_status mote__file_unchanged(const mote__file *f, mote_error *err)
 {
-    uint64_t size = 0, changed = 0;
+    uint64_t changed = 0;
     if (f->handle < 0)
         return MOTE_OK;
-    mote_status st = os_size(f->handle, &size, &changed, err);
+    mote_status st = still_has(f, f->size, &changed, err);
     if (st < 0)
         return st;
-    if (size < f->base + f->size)
-        return mote__fail(err, MOTE_E_IO,
-                "the file has been truncated to %llu bytes since it was opened",
-                (unsigned long long)size);
     if (changed != f->changed)
         return mote__fail(err, MOTE_E_IO,
                 "the file has been written to since it was opened; with option mapping "
