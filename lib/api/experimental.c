@@ -69,9 +69,6 @@ mote_status mote_x_model_synthesize(mote_model **out, const char *preset,
      */
     if (st >= 0 && o.mtp == MOTE_MTP_ON && !c->num_nextn_predict_layers)
         c->num_nextn_predict_layers = 1;
-    /* asked for, a shape without the module gets one: what would it bring? */
-    if (o.mtp == MOTE_MTP_ON && !c->num_nextn_predict_layers)
-        c->num_nextn_predict_layers = 1;
     m->mtp_modules = c->num_nextn_predict_layers;
     if (st >= 0)
         st = mote__layout_from_config(&m->layout, c, dense, expert,

@@ -179,8 +179,6 @@ mote_status mote__session_open(
 
 static mote_status fork_session(mote_session **out, mote_session *s, mote_error *err)
 {
-    if (out)
-        *out = NULL;
     if (!out || !s)
         return mote__fail(err, MOTE_E_INVALID, "expected a session and a place for it");
     mote__session_settle(s);
