@@ -329,70 +329,65 @@ static void *read_whole(const char *path, size_t *n)
     return p;
 }
 
-static void test_writing_packs(void **state)
+/* Each call of making a file fails in turn; made again, its bytes are those expected.
+ */
+static void fail_making(const char *expected_name, const char *found_name,
+        void (*make)(const char *name))
 {
     static const unsigned kinds[] = {
             FAULT_MALLOC, FAULT_FILE, FAULT_MAP | FAULT_THREAD};
-    (void)state;
-    write_pack("expected.mote", 3, MOTE_TYPE_INT8);
+    char part[32];
+    snprintf(part, sizeof part, "%s.part", found_name);
+    current_kinds = 0;
+    make(expected_name);
     size_t n_expected, n;
-    void *expected = read_whole(at("expected.mote"), &n_expected);
+    void *expected = read_whole(at(expected_name), &n_expected);
     for (size_t k = 0; k < 3; k++)
         for (int sticky = 0; sticky < 2; sticky++)
             for (long i = 0;; i += i < 40 ? 1 : 1 + i / 8) {
                 long before = faults_live();
                 current_kinds = kinds[k];
                 faults_arm(kinds[k], i, sticky);
-                write_pack("found.mote", 3, MOTE_TYPE_INT8);
+                make(found_name);
                 long hit = faults_rest();
                 if (faults_live() != before)
                     fail_msg("kind %u: failing call %ld leaves %ld blocks", kinds[k], i,
                             faults_live() - before);
-                void *found = read_whole(at("found.mote"), &n);
+                void *found = read_whole(at(found_name), &n);
                 assert_int_equal(n, n_expected);
                 assert_memory_equal(found, expected, n);
                 free(found);
-                unlink(at("found.mote"));
+                unlink(at(found_name));
                 /* nothing half-written stays, under any name */
-                assert_int_not_equal(access(at("found.mote.part"), F_OK), 0);
+                assert_int_not_equal(access(at(part), F_OK), 0);
                 if (!hit)
                     break;
             }
     free(expected);
 }
 
+static void make_pack(const char *name)
+{
+    write_pack(name, 3, MOTE_TYPE_INT8);
+}
+
+static void test_writing_packs(void **state)
+{
+    (void)state;
+    fail_making("expected.mote", "found.mote", make_pack);
+}
+
+static void make_importance(const char *name)
+{
+    static const char text[] = "once upon a time";
+    TRY(mote_pack_calibrate(
+            at("directory"), text, strlen(text), at(name), NULL, NULL, err));
+}
+
 static void test_calibrating(void **state)
 {
-    static const unsigned kinds[] = {
-            FAULT_MALLOC, FAULT_FILE, FAULT_MAP | FAULT_THREAD};
-    static const char text[] = "once upon a time";
     (void)state;
-    current_kinds = 0;
-    TRY(mote_pack_calibrate(
-            at("directory"), text, strlen(text), at("expected.imp"), NULL, NULL, err));
-    size_t n_expected, n;
-    void *expected = read_whole(at("expected.imp"), &n_expected);
-    for (size_t k = 0; k < 3; k++)
-        for (int sticky = 0; sticky < 2; sticky++)
-            for (long i = 0;; i += i < 40 ? 1 : 1 + i / 8) {
-                long before = faults_live();
-                current_kinds = kinds[k];
-                faults_arm(kinds[k], i, sticky);
-                TRY(mote_pack_calibrate(at("directory"), text, strlen(text),
-                        at("found.imp"), NULL, NULL, err));
-                long hit = faults_rest();
-                if (faults_live() != before)
-                    fail_msg("kind %u: failing call %ld leaves %ld blocks", kinds[k], i,
-                            faults_live() - before);
-                void *found = read_whole(at("found.imp"), &n);
-                assert_int_equal(n, n_expected);
-                assert_memory_equal(found, expected, n);
-                free(found);
-                unlink(at("found.imp"));
-                if (!hit)
-                    break;
-            }
-    free(expected);
+    fail_making("expected.imp", "found.imp", make_importance);
 }
 
 /* A disk that is full from the first byte on. */
