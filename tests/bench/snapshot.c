@@ -5,8 +5,7 @@
  *
  * MODEL: a path, or PRESET:LAYERS made of random numbers (LAYERS 0: all). FILE: where
  * to write the snapshot; in memory too. For each type of cache. */
-#include "mote/experimental.h"
-#include "mote/mote.h"
+#include "bench_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +17,6 @@ static double now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void must(mote_status st, const mote_error *e)
-{
-    if (st >= 0)
-        return;
-    fprintf(stderr, "%s\n", e->message);
-    exit(1);
 }
 
 static void measure(mote_model *m, uint32_t kv, const char *name, const int32_t *ids,
@@ -90,15 +81,7 @@ int main(int argc, char **argv)
         return 2;
     o.n_threads = (uint32_t)atoi(argv[2]);
     uint32_t n = (uint32_t)atoi(argv[3]);
-    char *colon = strchr(argv[1], ':');
-    if (colon) {
-        *colon = 0;
-        must(mote_x_model_synthesize(
-                     &m, argv[1], (uint32_t)atoi(colon + 1), 0, 1, &o, &e),
-                &e);
-    } else {
-        must(mote_model_open(&m, argv[1], &o, &e), &e);
-    }
+    m = bench_model(argv[1], &o);
     must(mote_model_get_info(m, &info, &e), &e);
     int32_t *ids = malloc((n ? n : 1) * sizeof *ids);
     if (!ids)

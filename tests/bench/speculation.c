@@ -8,8 +8,7 @@
  * numbers (LAYERS 0: all). ACCEPTANCE: what the model accepts (real), or a forced
  * share. With one thread, its processor time is what counts: on a machine that others
  * use, too. */
-#include "mote/experimental.h"
-#include "mote/mote.h"
+#include "bench_model.h"
 #include "session/session.h"
 
 #include <stdio.h>
@@ -26,14 +25,6 @@ static double now(void)
     struct timespec t;
     clock_gettime(one_thread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void must(mote_status st, const mote_error *e)
-{
-    if (st >= 0)
-        return;
-    fprintf(stderr, "%s\n", e->message);
-    exit(1);
 }
 
 static mote_session *open(mote_model *m, uint32_t draft, uint32_t k, double force)
@@ -96,15 +87,7 @@ int main(int argc, char **argv)
     n_tokens = (uint32_t)atoi(argv[3]);
     uint32_t pairs = (uint32_t)atoi(argv[4]);
     pairs = pairs < 1 ? 1 : pairs > PAIRS_MAX ? PAIRS_MAX : pairs;
-    char *colon = strchr(argv[1], ':');
-    if (colon) {
-        *colon = 0;
-        must(mote_x_model_synthesize(
-                     &m, argv[1], (uint32_t)atoi(colon + 1), 0, 1, &o, &e),
-                &e);
-    } else {
-        must(mote_model_open(&m, argv[1], &o, &e), &e);
-    }
+    m = bench_model(argv[1], &o);
     static const struct {
         const char *name;
         uint32_t draft, k;
