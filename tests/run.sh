@@ -148,19 +148,19 @@ build sanitizers "$(command -v gcc || echo cc)" -Dbuildtype=debugoptimized \
 # Other machines, each with a cross file in tests/cross/, their tests run by an emulator.
 # cross NAME 'COMPILER OTHER COMMANDS' SUITE...
 cross() {
-    name=$1
+    machine=$1
     needs=$2
     shift 2
     for command in $needs; do
         command -v "$command" >/dev/null 2>&1 && continue
-        say "no $command: the tests for $name skipped"
+        say "no $command: the tests for $machine skipped"
         skipped=$((skipped + 1))
         return
     done
     suites=
     for suite in "$@"; do suites="$suites --suite $suite"; done
-    build "$name" "${needs%% *}" --cross-file "tests/cross/$name.ini" -Dshared_data= &&
-        run_tests "$name" --timeout-multiplier 10 $suites
+    build "$machine" "${needs%% *}" --cross-file "tests/cross/$machine.ini" -Dshared_data= &&
+        run_tests "$machine" --timeout-multiplier 10 $suites
 }
 export WINEDEBUG=-all WINEPREFIX="$work/wine"
 if sh tests/cross/sources.sh >"$work/sources.log" 2>&1; then
