@@ -75,7 +75,9 @@ typedef struct cli_session_args {
     uint32_t ngram;
     const char *mtp; /* N, auto, off */
 } cli_session_args;
+/* Without drafting: for a command that measures, whose defaults cli_measuring() sets. */
 void cli_add_session(cli_set *set, cli_session_args *args, int drafting);
+void cli_measuring(mote_session_options *o);
 /* Read --mtp into the session's options and the model's choice (MOTE_MTP_...): 0, or -1
  * when it cannot be read. */
 int cli_drafting(cli_session_args *args, uint32_t *mtp);

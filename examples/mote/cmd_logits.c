@@ -140,10 +140,7 @@ int cmd_logits(int argc, char **argv)
     if (!path)
         return cli_usage(&set, "give a file to write with -o FILE");
     mote_session_options *o = &session.options;
-    if (!o->kv_type)
-        o->kv_type = MOTE_KV_F32;
-    if (!o->precision)
-        o->precision = MOTE_PRECISION_EXACT;
+    cli_measuring(o);
     o->draft =
             mtp ? MOTE_DRAFT_MTP : MOTE_DRAFT_OFF; /* only then the MTP cache is kept */
     return run(&args, o, list, (int)mtp, path);

@@ -197,10 +197,7 @@ int cmd_perplexity(int argc, char **argv)
     if (!path)
         return cli_usage(&set, "give a text with -f FILE");
     mote_session_options *o = &session.options;
-    if (!o->kv_type)
-        o->kv_type = MOTE_KV_F32;
-    if (!o->precision)
-        o->precision = MOTE_PRECISION_EXACT;
+    cli_measuring(o);
     o->draft = MOTE_DRAFT_OFF;
     return run(&args, o, path, (int)json);
 }

@@ -12,10 +12,13 @@ void cli_add_session(cli_set *set, cli_session_args *args, int drafting)
     cli_heading(set, "Session");
     cli_add_field(set, 'c', "ctx", MOTE_OPTIONS_SESSION, o, "context_tokens", "N",
             "room for so many tokens; 0: what the model allows, at most 4096");
-    cli_add_field(
-            set, 0, "kv", MOTE_OPTIONS_SESSION, o, "kv_type", "f32|bf16|fp8", NULL);
+    cli_add_field(set, 0, "kv", MOTE_OPTIONS_SESSION, o, "kv_type", "f32|bf16|fp8",
+            drafting ? NULL : "type of the latent cache (default: f32)");
     cli_add_field(set, 0, "precision", MOTE_OPTIONS_SESSION, o, "precision",
-            "exact|fine|bf16", NULL);
+            "exact|fine|bf16",
+            drafting ? NULL
+                     : "activations: to fp32 grade, to 2^-16, or rounded to bf16 "
+                       "(default: exact)");
     if (!drafting)
         return;
     cli_add(set, 0, "mtp", CLI_TEXT, &args->mtp, "N|auto|off",
@@ -23,6 +26,14 @@ void cli_add_session(cli_set *set, cli_session_args *args, int drafting)
             "same");
     cli_add(set, 0, "ngram", CLI_FLAG, &args->ngram, NULL,
             "draft by looking back in the text instead");
+}
+
+void cli_measuring(mote_session_options *o)
+{
+    if (!o->kv_type)
+        o->kv_type = MOTE_KV_F32;
+    if (!o->precision)
+        o->precision = MOTE_PRECISION_EXACT;
 }
 
 int cli_drafting(cli_session_args *args, uint32_t *mtp)

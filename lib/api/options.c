@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A struct_size above this is damage, not a later version. */
@@ -432,6 +433,29 @@ static int read_value(const mote__option *o, const char *text, void *field)
     }
 }
 
+/* What may be written, for a message: the names without the numbers that they stand
+ * for, "a, b or c", or the range and then the names. NAME_LIST_MAX holds any of
+ * options.def (a test asks every option). */
+enum { NAME_LIST_MAX = 160 };
+static const char *what_may_be_written(const mote__option *o, char *text)
+{
+    if (o->type != MOTE__OPTION_NAME && !strchr(o->values, '='))
+        return o->values;
+    size_t n = 0;
+    for (const char *p = o->values; *p && n < NAME_LIST_MAX - 8;) {
+        size_t length = strcspn(p, "=,"), entry = strcspn(p, ",");
+        const char *next = p + entry + strspn(p + entry, ", ");
+        if (n)
+            n += (size_t)snprintf(
+                    text + n, NAME_LIST_MAX - n, "%s", *next ? ", " : " or ");
+        if (length > NAME_LIST_MAX - 8 - n)
+            length = NAME_LIST_MAX - 8 - n;
+        n += (size_t)snprintf(text + n, NAME_LIST_MAX - n, "%.*s", (int)length, p);
+        p = next;
+    }
+    return text;
+}
+
 mote_status mote_options_set_text(int32_t kind, void *options, const char *name,
         const char *value, mote_error *err)
 {
@@ -463,11 +487,11 @@ mote_status mote_options_set_text(int32_t kind, void *options, const char *name,
         uint64_t u64;
         const char *text;
     } field = {{0}};
-    if (read_value(o, value, &field) < 0)
+    if (read_value(o, value, &field) < 0 || (st = check_field(o, &field, NULL)) < 0) {
+        char text[NAME_LIST_MAX] = "";
         return mote__fail(err, MOTE_E_INVALID, "%s: expected %s, found '%.60s'",
-                o->name, o->values, value);
-    if ((st = check_field(o, &field, err)) < 0)
-        return st;
+                o->name, what_may_be_written(o, text), value);
+    }
     memcpy((char *)options + o->offset, &field, o->size);
     return MOTE_OK;
 }

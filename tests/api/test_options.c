@@ -291,6 +291,48 @@ static void pointers_that_belong_together(void **state)
 
 /* ---- text ------------------------------------------------------------------------ */
 
+/* A value that is none: the message has every name that the option takes, and not the
+ * numbers behind them. */
+static void names_in_messages(void **state)
+{
+    (void)state;
+    uint32_t n_named = 0;
+    for (int32_t kind = MOTE_OPTIONS_MODEL; kind <= MOTE_OPTIONS_PACK; kind++) {
+        const char *name, *values;
+        for (uint32_t i = 0; mote_options_describe(kind, i, &name, NULL, &values, NULL,
+                                     NULL) == MOTE_OK;
+                i++) {
+            any o = make(kind);
+            mote_error err;
+            mote_status st = mote_options_set_text(kind, &o, name, "q5_k_m", &err);
+            if (st == MOTE_OK) {
+                assert_string_equal(values, "text");
+                continue;
+            }
+            assert_int_equal(st, MOTE_E_INVALID);
+            assert_non_null(strstr(err.message, ", found 'q5_k_m'"));
+            assert_null(strchr(err.message, '='));
+            for (const char *p = values; *p; n_named++) {
+                char word[64];
+                size_t n = strcspn(p, "=,");
+                snprintf(word, sizeof word, "%.*s", (int)n, p);
+                assert_non_null(strstr(err.message, word));
+                p += strcspn(p, ",");
+                p += strspn(p, ", ");
+            }
+        }
+    }
+    assert_true(n_named > 60);
+    mote_error err;
+    any o = make(MOTE_OPTIONS_SESSION);
+    mote_options_set_text(MOTE_OPTIONS_SESSION, &o, "keep_tokens", "most", &err);
+    assert_string_equal(
+            err.message, "keep_tokens: expected 0 to 4294967295 or all, found 'most'");
+    mote_options_set_text(MOTE_OPTIONS_SESSION, &o, "precision", "4", &err);
+    assert_string_equal(
+            err.message, "precision: expected default, exact, bf16 or fine, found '4'");
+}
+
 static void describe_lists_what_text_can_set(void **state)
 {
     (void)state;
@@ -473,6 +515,7 @@ int main(void)
             cmocka_unit_test(null_means_defaults),
             cmocka_unit_test(other_versions),
             cmocka_unit_test(bounds_of_every_field),
+            cmocka_unit_test(names_in_messages),
             cmocka_unit_test(pointers_that_belong_together),
             cmocka_unit_test(describe_lists_what_text_can_set),
             cmocka_unit_test(texts_that_set),

@@ -10,6 +10,8 @@
 #include "sessions.h"
 #include "unit/schema_validator.h"
 
+#include "portable.h"
+
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
