@@ -116,8 +116,9 @@ static void attend_range(void *arg, uint32_t begin, uint32_t end, uint32_t worke
 {
     mla_job *j = arg;
     uint8_t *scratch = j->w->per_worker + worker * j->w->worker_bytes;
-    for (uint32_t h = begin; h < end; h += MOTE__HEAD_GROUP) {
-        uint32_t nh = end - h < MOTE__HEAD_GROUP ? end - h : MOTE__HEAD_GROUP;
+    const uint32_t group = mote__head_group(j->p->n);
+    for (uint32_t h = begin; h < end; h += group) {
+        uint32_t nh = end - h < group ? end - h : group;
         for (uint32_t i = 0; i < j->p->n; i += MOTE__ROW_TILE) {
             uint32_t n = j->p->n - i < MOTE__ROW_TILE ? j->p->n - i : MOTE__ROW_TILE;
             attend_tile(j, h, nh, i, n, scratch);

@@ -84,10 +84,14 @@ static void place(mote__work *w, const mote__net *net, placer *p)
                     form_bytes(net, dense));
     /* A worker holds queries, absorbed queries and latents of a head group and row
      * tile; or, in the down projection, one chunk of rows. */
-    uint64_t tile = n < MOTE__ROW_TILE ? n : MOTE__ROW_TILE;
-    uint64_t mla = tile * MOTE__HEAD_GROUP * (dq + 2 * r) * 4 +
+    const uint32_t tile = w->max_rows < MOTE__ROW_TILE ? w->max_rows : MOTE__ROW_TILE;
+    /* Passes of fewer rows may come later, with groups of more heads. */
+    const uint32_t few = tile < MOTE__FEW_ROWS ? tile : MOTE__FEW_ROWS;
+    uint64_t queries = tile * mote__head_group(w->max_rows),
+             least = few * mote__head_group(1);
+    uint64_t mla = (queries > least ? queries : least) * (dq + 2 * r) * 4 +
                    tile * form_bytes(net, r > dq ? r : dq) +
-                   net->k.attend_scratch(MOTE__HEAD_GROUP, r, rope) + 5 * 64;
+                   net->k.attend_scratch(mote__head_group(1), r, rope) + 5 * 64;
     uint64_t down = n * MOTE__DOWN_CHUNK * MOTE_PANEL * 4;
     w->worker_bytes = (size_t)((mla > down ? mla : down) + 63) / 64 * 64;
     w->per_worker = take(p, w->n_workers, w->worker_bytes);

@@ -5,11 +5,17 @@
 #include "model/forward.h"
 
 enum {
-    MOTE__HEAD_GROUP =
-            8, /* heads attended together: they share converted cache values */
+    MOTE__FEW_ROWS = 8,   /* of passes that decode */
     MOTE__ROW_TILE = 32,  /* rows whose queries a worker holds at once */
     MOTE__DOWN_CHUNK = 16 /* panels of down projection between accumulations */
 };
+
+/* Heads attended together: they share converted cache values. Fewer where many rows'
+ * queries have to stay in the cache beside them. */
+static inline uint32_t mote__head_group(uint32_t n_rows)
+{
+    return n_rows <= MOTE__FEW_ROWS ? 16 : 8;
+}
 
 struct mote__work {
     uint32_t max_rows, n_workers;
