@@ -12,7 +12,9 @@
  * gate_up is the same with panels gate p, up p, gate p+1, up p+1.
  *
  * A variant may define DRIVER_ONE_TOKEN and one_token(), which multiplies one token by
- * a run of panels of any length (not for F32), for the speed of reading in order. */
+ * a run of panels of any length (not for F32), for the speed of reading in order; and
+ * DRIVER_FEW and few_tokens(), the same for 2 to DRIVER_FEW tokens (not for the form
+ * INT8 either). */
 #ifndef MOTE_KERNELS_MAT_DRIVER_H
 #define MOTE_KERNELS_MAT_DRIVER_H
 #include "kernels/kernels_internal.h"
@@ -81,6 +83,59 @@ static void gate_up_one(float *h, const mote_k_matrix *gate, const mote_k_matrix
 }
 #endif
 
+#ifdef DRIVER_FEW
+static void few_tokens(float (*y)[DRIVER_FEW][MOTE_PANEL], const mote_k_matrix *w,
+        uint32_t begin, uint32_t n, const uint8_t *const *x, uint32_t nt, uint32_t form,
+        const void *next);
+
+static int is_few(const mote_k_matrix *w, uint32_t form, uint32_t n)
+{
+    return n >= 2 && n <= DRIVER_FEW && w->type != MOTE_K_F32 &&
+           form != MOTE_K_ACT_INT8;
+}
+
+static void matmul_few(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
+        uint32_t end, const uint8_t *const *x, uint32_t form, uint32_t n)
+{
+    enum { RUN = 16 };
+    _Alignas(64) float out[RUN][DRIVER_FEW][MOTE_PANEL];
+    for (uint32_t p = begin; p < end; p += RUN) {
+        const uint32_t count = end - p < RUN ? end - p : RUN;
+        few_tokens(out, w, p, count, x, n, form, NULL);
+        for (uint32_t i = 0; i < n; i++)
+            for (uint32_t s = 0; s < count; s++) {
+                const uint32_t row = (p + s) * MOTE_PANEL, left = w->n_rows - row;
+                if (left >= MOTE_PANEL) /* a size that the compiler knows */
+                    memcpy(y + i * ldy + row, out[s][i], sizeof out[s][i]);
+                else
+                    memcpy(y + i * ldy + row, out[s][i], left * sizeof *y);
+            }
+    }
+}
+
+static void gate_up_few(float *h, size_t ldh, const mote_k_matrix *gate,
+        const mote_k_matrix *up, uint32_t begin, uint32_t end, const uint8_t *const *x,
+        uint32_t form, uint32_t n)
+{
+    enum { RUN = 8 };
+    _Alignas(64) float a[RUN][DRIVER_FEW][MOTE_PANEL], b[RUN][DRIVER_FEW][MOTE_PANEL];
+    for (uint32_t p = begin; p < end; p += RUN) {
+        const uint32_t count = end - p < RUN ? end - p : RUN;
+        few_tokens(a, gate, p, count, x, n, form, mote__k_panel(up, p));
+        few_tokens(b, up, p, count, x, n, form,
+                p + count < end ? mote__k_panel(gate, p + count) : NULL);
+        for (uint32_t i = 0; i < n; i++)
+            for (uint32_t s = 0; s < count; s++) {
+                const uint32_t row = (p + s) * MOTE_PANEL, left = gate->n_rows - row;
+                float out[MOTE_PANEL];
+                silu_times(out, a[s][i], b[s][i]);
+                memcpy(h + i * ldh + row, out,
+                        (left < MOTE_PANEL ? left : MOTE_PANEL) * sizeof *h);
+            }
+    }
+}
+#endif
+
 static void driver_panel(
         panel_ref *ref, const mote_k_matrix *w, uint32_t p, uint32_t last)
 {
@@ -104,6 +159,15 @@ static void matmul(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
 #ifdef DRIVER_ONE_TOKEN
     if (n == 1 && w->type != MOTE_K_F32) {
         matmul_one(y, w, begin, end, mote__k_act_row(act, bytes, index, 0), form);
+        return;
+    }
+#endif
+#ifdef DRIVER_FEW
+    if (is_few(w, form, n)) {
+        const uint8_t *x[DRIVER_FEW];
+        for (uint32_t i = 0; i < n; i++)
+            x[i] = mote__k_act_row(act, bytes, index, i);
+        matmul_few(y, ldy, w, begin, end, x, form, n);
         return;
     }
 #endif
@@ -140,6 +204,15 @@ static void gate_up(float *h, size_t ldh, const mote_k_matrix *gate,
     if (n == 1 && gate->type != MOTE_K_F32) {
         gate_up_one(
                 h, gate, up, begin, end, mote__k_act_row(act, bytes, index, 0), form);
+        return;
+    }
+#endif
+#ifdef DRIVER_FEW
+    if (is_few(gate, form, n)) {
+        const uint8_t *x[DRIVER_FEW];
+        for (uint32_t i = 0; i < n; i++)
+            x[i] = mote__k_act_row(act, bytes, index, i);
+        gate_up_few(h, ldh, gate, up, begin, end, x, form, n);
         return;
     }
 #endif

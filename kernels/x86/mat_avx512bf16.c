@@ -16,16 +16,17 @@
  * enter vpdpbusd unsigned (int8 + 128, nibble + 0), and the accumulator starts at minus
  * the offset times the sum of x.
  *
- * Up to FUSED tokens convert weights in registers; more convert a block once into L1
- * and reuse it. Both add in the same order, so the bits of a result do not depend on n.
+ * Up to DRIVER_FEW tokens convert weights in registers; more convert a block once into
+ * L1 and reuse it. Both add in the same order, so the bits of a result do not depend on
+ * n.
  */
 #define DRIVER_ONE_TOKEN
+#define DRIVER_FEW 8 /* tokens up to which weights are converted in registers */
 #include "kernels/mat_driver.h"
 #include <immintrin.h>
 
 #define ALWAYS static inline __attribute__((always_inline))
-#define FUSED 4 /* tokens up to which weights are converted in registers */
-#define TILE 6  /* tokens per tile: 6 x 2 panels x 2 = 24 accumulators */
+#define TILE 6 /* tokens per tile: 6 x 2 panels x 2 = 24 accumulators */
 
 static size_t round64(size_t n)
 {
@@ -329,54 +330,7 @@ ALWAYS void add_partial(float *y, uint32_t type, __m512 even0, __m512 even1,
             y, with_partial(_mm512_load_ps(y), type, even0, even1, odd0, odd1, scale));
 }
 
-/* One unit of one panel times nt tokens; weights are converted in registers. */
-ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
-        uint32_t steps, uint32_t nt, uint32_t type, uint32_t terms, const tables *t)
-{
-    const uint32_t bytes = step_bytes(type);
-    const uint8_t *w = j->panel[p].data + (size_t)k0 / 8 * bytes;
-    const uint8_t *x[FUSED];
-    __m512 sum[FUSED][4];
-    for (uint32_t i = 0; i < nt; i++) {
-        x[i] = j->x[i] + (size_t)k0 * 2 * terms;
-        sum[i][0] = sum[i][1] = sum[i][2] = sum[i][3] = _mm512_setzero_ps();
-    }
-    for (size_t s = 0; s < steps; s++) {
-        __m512i b[4];
-        decode_step(b, t, type, w + s * bytes);
-        /* From two tokens on multiplying takes longer than reading, and the hardware's
-         * prefetcher, which serves one token best alone, falls behind. */
-        if (nt > 1)
-            for (uint32_t line = 0; line < bytes; line += 64)
-                _mm_prefetch((const char *)w + s * bytes + 2048 + line, _MM_HINT_T0);
-        for (uint32_t g = 0; g < 2; g++)
-            for (uint32_t i = 0; i < nt; i++)
-                for (uint32_t e = 0; e < terms; e++) {
-                    const __m512i v = group_of(x[i] + ((2 * s + g) * terms + e) * 8);
-                    sum[i][2 * g] = dot(sum[i][2 * g], b[2 * g], v);
-                    sum[i][2 * g + 1] = dot(sum[i][2 * g + 1], b[2 * g + 1], v);
-                }
-    }
-    const __m512 scale = scale_of(type, j->panel[p].scales, k0 / unit_columns(type));
-    for (uint32_t i = 0; i < nt; i++)
-        add_partial(
-                total[i][p], type, sum[i][0], sum[i][1], sum[i][2], sum[i][3], scale);
-}
-
-/* Two to FUSED tokens: weights come from memory once. */
-ALWAYS void few_panels(
-        const job *j, totals *total, uint32_t nt, uint32_t type, uint32_t terms)
-{
-    const uint32_t unit = unit_columns(type);
-    const tables t = tables_for(type);
-    for (uint32_t p = 0; p < j->n_panels; p++) {
-        uint32_t k = 0;
-        for (; k + unit <= j->k_pad; k += unit)
-            few_unit(j, total, p, k, unit / 8, nt, type, terms, &t);
-        if (k < j->k_pad)
-            few_unit(j, total, p, k, (j->k_pad - k) / 8, nt, type, terms, &t);
-    }
-}
+#include "kernels/x86/few_avx512bf16.h"
 
 /* Many tokens: one unit of a panel in bf16, 256 bytes per step, times nt tokens. The 24
  * sums are variables and not an array, since compilers keep a shadow of an array of
@@ -563,75 +517,6 @@ static void buffered(const job *j, totals *total, uint32_t terms)
         }
     }
 }
-
-ALWAYS void few(const job *j, totals *total, uint32_t type, uint32_t terms)
-{
-    switch (j->n) {
-    case 2:
-        few_panels(j, total, 2, type, terms);
-        break;
-    case 3:
-        few_panels(j, total, 3, type, terms);
-        break;
-    default:
-        few_panels(j, total, 4, type, terms);
-        break;
-    }
-}
-
-static void few_bf16_1(const job *j, totals *t)
-{
-    few(j, t, MOTE_K_BF16, 1);
-}
-static void few_bf16_2(const job *j, totals *t)
-{
-    few(j, t, MOTE_K_BF16, 2);
-}
-static void few_bf16_3(const job *j, totals *t)
-{
-    few(j, t, MOTE_K_BF16, 3);
-}
-static void few_e4m3_1(const job *j, totals *t)
-{
-    few(j, t, MOTE_K_E4M3, 1);
-}
-static void few_e4m3_2(const job *j, totals *t)
-{
-    few(j, t, MOTE_K_E4M3, 2);
-}
-static void few_e4m3_3(const job *j, totals *t)
-{
-    few(j, t, MOTE_K_E4M3, 3);
-}
-static void few_i8_1(const job *j, totals *t)
-{
-    few(j, t, MOTE_K_I8, 1);
-}
-static void few_i8_2(const job *j, totals *t)
-{
-    few(j, t, MOTE_K_I8, 2);
-}
-static void few_i8_3(const job *j, totals *t)
-{
-    few(j, t, MOTE_K_I8, 3);
-}
-static void few_i4_1(const job *j, totals *t)
-{
-    few(j, t, MOTE_K_I4, 1);
-}
-static void few_i4_2(const job *j, totals *t)
-{
-    few(j, t, MOTE_K_I4, 2);
-}
-static void few_i4_3(const job *j, totals *t)
-{
-    few(j, t, MOTE_K_I4, 3);
-}
-static void (*const few_tokens[MOTE_K_TYPES][3])(const job *, totals *) = {
-        [MOTE_K_BF16] = {few_bf16_1, few_bf16_2, few_bf16_3},
-        [MOTE_K_E4M3] = {few_e4m3_1, few_e4m3_2, few_e4m3_3},
-        [MOTE_K_I8] = {few_i8_1, few_i8_2, few_i8_3},
-        [MOTE_K_I4] = {few_i4_1, few_i4_2, few_i4_3}};
 
 /* ---- F32 weights: exact products, 4 panels x nt tokens ---- */
 
@@ -841,7 +726,7 @@ static void int8_i4(const job *j, totals *total)
  * break: so a whole run of panels is one loop, with its total in a register, and
  * nothing in between (a call, totals in memory, pointers per token for every four
  * panels: each cost 3 to 10 % of the speed). The order of additions is that of
- * few_unit() and tile_int8(). */
+ * tile() and tile_int8(). */
 
 typedef struct one_job {
     const uint8_t *w;
@@ -1019,8 +904,6 @@ static void compute(const job *j, totals *total)
             int8_i4(j, total);
         else
             int8_i8(j, total);
-    } else if (j->n <= FUSED) {
-        few_tokens[j->type][terms - 1](j, total);
     } else {
         buffered(j, total, terms);
     }
