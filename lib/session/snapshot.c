@@ -3,7 +3,7 @@
  * conversation survives the process and goes on with the same bits.
  *
  *   0  "MOTESNAP"            8 bytes
- *   8  version               u32, 1
+ *   8  version               u32, 2
  *  12  kv type               u32
  *  16  layers, kv_lora_rank, rope, hidden_size   4 x u32
  *  32  tokens                u32
@@ -15,8 +15,11 @@
  *  80  a zstd frame with checksum: tokens i32[n], the hidden state after the last
  *      token f32[hidden_size], then per layer and block the live rows of each array:
  *      of the MTP module's layer only the positions said above
+ *  -8  hash of all bytes before it   u64 (XXH64): zstd's own checksum is of what
+ *      comes out, and not every byte of a frame changes that
  * All numbers are little-endian. */
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "base/status.h"
 #include "file/os_file.h"
 #include "session/guard.h"
@@ -27,7 +30,7 @@
 #include <string.h>
 #include <zstd.h>
 
-enum { HEADER = 80, VERSION = 1, CHUNK = 1 << 17, LEVEL = 1 };
+enum { HEADER = 80, TRAILER = 8, VERSION = 2, CHUNK = 1 << 17, LEVEL = 1 };
 static const char magic[8] = {'M', 'O', 'T', 'E', 'S', 'N', 'A', 'P'};
 
 static uint64_t fnv(const uint8_t *p, size_t n)
@@ -107,7 +110,7 @@ static uint64_t payload_bytes(
 /* What the snapshot of n tokens can need at most. */
 static size_t bound(const mote_session *s, uint32_t n)
 {
-    return HEADER + ZSTD_compressBound((size_t)payload_bytes(s, n, n)) + 64;
+    return HEADER + ZSTD_compressBound((size_t)payload_bytes(s, n, n)) + 64 + TRAILER;
 }
 
 static void header(const mote_session *s, uint8_t h[HEADER], uint32_t mtp_eval)
@@ -138,6 +141,7 @@ typedef struct sink {
     FILE *file;
     ZSTD_CCtx *z;
     uint8_t *chunk;
+    mote__hash hash;
 } sink;
 
 static mote_status emit(sink *k, const void *data, size_t n, mote_error *err)
@@ -150,6 +154,7 @@ static mote_status emit(sink *k, const void *data, size_t n, mote_error *err)
                     "the snapshot needs more than the %zu bytes given", k->capacity);
         memcpy(k->buffer + k->length, data, n);
     }
+    mote__hash_add(&k->hash, data, n);
     k->length += n;
     return MOTE_OK;
 }
@@ -201,6 +206,7 @@ static mote_status save(mote_session *s, sink *k, mote_error *err)
     }
     ZSTD_CCtx_setParameter(k->z, ZSTD_c_compressionLevel, LEVEL);
     ZSTD_CCtx_setParameter(k->z, ZSTD_c_checksumFlag, 1);
+    mote__hash_begin(&k->hash, 0);
     st = emit(k, h, HEADER, err);
     if (st >= 0)
         st = walk(s, &s->kv, s->n_tokens, mtp, s->tokens,
@@ -209,6 +215,11 @@ static mote_status save(mote_session *s, sink *k, mote_error *err)
                 squeeze_piece, k, err);
     if (st >= 0)
         st = squeeze(k, NULL, 0, ZSTD_e_end, err);
+    if (st >= 0) {
+        uint8_t trailer[TRAILER];
+        mote__put64(trailer, mote__hash_end(&k->hash));
+        st = emit(k, trailer, TRAILER, err);
+    }
 out:
     ZSTD_freeCCtx(k->z);
     free(k->chunk);
@@ -354,12 +365,15 @@ static mote_status load_from_memory(
     mote_status st = check_header(s, h, size, err);
     if (st < 0)
         return st;
+    if (size < HEADER + TRAILER ||
+            mote__get64(h + size - TRAILER) != mote__hash_of(h, size - TRAILER))
+        return damaged(err, "it is cut off or does not match its checksum");
     const mote__config *c = &s->model->net.config;
     uint32_t n = mote__get32(h + 32), mtp = mote__get32(h + 36);
     mote__kv kv = {0};
     int32_t *tokens = malloc(n * sizeof *tokens + 1);
     float *state = malloc(c->hidden_size * sizeof *state);
-    source k = {ZSTD_createDCtx(), {h + HEADER, size - HEADER, 0}, 1};
+    source k = {ZSTD_createDCtx(), {h + HEADER, size - HEADER - TRAILER, 0}, 1};
     if (!tokens || !state || !k.z) {
         st = mote__fail_memory(err, n * sizeof *tokens, "snapshot buffers");
         goto out;

@@ -2,6 +2,8 @@
 /* "Snapshots: save and load a session (tokens, cache, sampler state) ... loading a
  * wrong, damaged or truncated one is an error that leaves the session untouched.
  * Resuming gives identical continuations." */
+#include "base/bytes.h"
+#include "base/hash.h"
 #include "sessions.h"
 
 #include <stdio.h>
@@ -226,7 +228,8 @@ static uint64_t next(uint64_t *x)
     return *x;
 }
 
-/* Every truncation, and 2,000 mutations: an error, and the session as it was. */
+/* Every truncation, every flipped bit, and 2,000 mutations with checksums made right:
+ * an error, and the session as it was. */
 static void test_damage(void **state)
 {
     static untouched u;
@@ -239,6 +242,14 @@ static void test_damage(void **state)
     remember(s, &u);
     for (size_t cut = 0; cut < n; cut++)
         MUST_FAIL(MOTE_E_FORMAT, mote_session_load(s, data, cut, err));
+    assert_untouched(s, &u);
+    memcpy(bad, data, n);
+    for (size_t bit = 0; bit < 8 * n; bit++) {
+        bad[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        mote_status st = mote_session_load(s, bad, n, NULL);
+        assert_true(st == MOTE_E_FORMAT || st == MOTE_E_MISMATCH);
+        bad[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
     assert_untouched(s, &u);
     uint64_t x = 88172645463325252u;
     for (int i = 0; i < 2000; i++) {
@@ -253,6 +264,7 @@ static void test_damage(void **state)
                 h = (h ^ bad[b]) * 0x100000001b3u;
             for (int b = 0; b < 8; b++)
                 bad[72 + b] = (uint8_t)(h >> (8 * b));
+            mote__put64(bad + n - 8, mote__hash_of(bad, n - 8));
             /* the sampler's seed and index may be anything */
             if (memcmp(bad, data, 48) == 0 && memcmp(bad + 64, data + 64, 8) == 0)
                 continue;

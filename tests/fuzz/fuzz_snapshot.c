@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Snapshots: the input, and the input as changes to a snapshot of our own whose header
- * is made right again. Refused, or loaded into a session that then works; a session
- * that refused is as it was. */
+ * and checksum are made right again. Refused, or loaded into a session that then works;
+ * a session that refused is as it was. */
 #include "fuzz_target.h"
 #include "tiny_model.h"
 
+#include "base/bytes.h"
+#include "base/hash.h"
 #include "mote/mote.h"
 
 #include <string.h>
 
-enum { HEADER = 80, ROOM = 48 };
+enum { HEADER = 80, TRAILER = 8, ROOM = 48 };
 
 static void load(mote_session *s, const uint8_t *bytes, size_t n)
 {
@@ -34,14 +36,19 @@ static void load(mote_session *s, const uint8_t *bytes, size_t n)
     }
 }
 
-/* FNV-1a, as in the header. */
-static void mend(uint8_t *h)
+/* The header's FNV-1a. */
+static void mend_header(uint8_t *h)
 {
     uint64_t x = 0xcbf29ce484222325u;
     for (int i = 0; i < HEADER - 8; i++)
         x = (x ^ h[i]) * 0x100000001b3u;
-    for (int i = 0; i < 8; i++)
-        h[HEADER - 8 + i] = (uint8_t)(x >> (8 * i));
+    mote__put64(h + HEADER - 8, x);
+}
+
+/* The checksum of everything, so that the zstd frame is looked at. */
+static void mend(uint8_t *h, size_t n)
+{
+    mote__put64(h + n - TRAILER, mote__hash_of(h, n - TRAILER));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -78,7 +85,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i + 3 <= size && i < 96; i += 3)
         changed[(data[i] | (size_t)data[i + 1] << 8) % n_good] ^= data[i + 2];
     load(s, changed, n_good);
-    mend(changed);
+    mend(changed, n_good);
+    load(s, changed, n_good);
+    mend_header(changed);
+    mend(changed, n_good);
     load(s, changed, n_good);
     load(s, changed, size < n_good ? size : n_good);
     mote_session_close(s);
