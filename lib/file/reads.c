@@ -94,8 +94,8 @@ mote_status mote__reads_open(mote__reads **out, uint32_t kind, const mote__file 
         mote__memory *m, mote_error *err)
 {
     *out = NULL;
-    /* AUTO takes threads: with io_uring one failing io_uring_enter() has been seen to
-     * change what a session writes; until that is understood it must be asked for. */
+    /* AUTO takes threads: neither is faster everywhere, and sandboxes often forbid
+     * io_uring; doc/performance.md. */
     if (kind == MOTE_READING_URING)
         return mote__reads_open_uring(out, file, m, err);
     return open_threads(out, m, err);

@@ -180,6 +180,11 @@ static void converse(mote_model *m, output *o, output *o2)
     mote_sampler_options sampler = MOTE_SAMPLER_OPTIONS_INIT;
     so.context_tokens = CONTEXT;
     so.prefill_tokens = 8;
+    /* The default drafts where time says that it pays, and a snapshot holds the draft
+     * module's cache only if it is whole: with it, bytes would depend on how long a
+     * failing call takes. */
+    so.draft = MOTE_DRAFT_MTP;
+    so.draft_tokens = 1;
     TRY(mote_chat_render(format, t, messages, strlen(messages), MOTE_CHAT_GENERATE,
             NULL, 0, ids, CONTEXT, &n, err));
     assert_true(n > 4 && n < CONTEXT / 2);
@@ -211,7 +216,7 @@ static void converse(mote_model *m, output *o, output *o2)
     mote_schema_close(schema);
 }
 
-/* How a model may come. streamed 2: by io_uring, if there is any. */
+/* How a model may come. streamed 2: by io_uring, where the system allows it. */
 static const struct {
     const char *name, *file;
     uint32_t mapping, streamed;
@@ -221,8 +226,10 @@ static const struct {
         {"pack, read", "plain.mote", MOTE_MAP_OFF, 0},
         {"pack, compressed", "zstd.mote", MOTE_MAP_AUTO, 0},
         {"pack, budget", "plain.mote", MOTE_MAP_AUTO, 1},
-        {"pack, direct", "plain.mote", MOTE_MAP_DIRECT, 1}};
+        {"pack, direct", "plain.mote", MOTE_MAP_DIRECT, 1},
+        {"pack, io_uring", "plain.mote", MOTE_MAP_DIRECT, 2}};
 enum { WAYS = sizeof ways / sizeof *ways };
+static size_t n_ways = WAYS;
 
 static void run(size_t way, output *o, output *o2)
 {
@@ -232,7 +239,8 @@ static void run(size_t way, output *o, output *o2)
     mo.mapping = ways[way].mapping;
     mo.memory_bytes = ways[way].streamed ? budget : 0;
     if (ways[way].streamed)
-        mo.reading = MOTE_READING_THREADS;
+        mo.reading =
+                ways[way].streamed == 2 ? MOTE_READING_URING : MOTE_READING_THREADS;
     faults_options(&mo);
     o->n = o2->n = 0;
     TRY(mote_model_open(&m, at(ways[way].file), &mo, err));
@@ -279,30 +287,28 @@ static void fail_in_turn(size_t way, unsigned kinds, long limit)
 static void test_host_allocator(void **state)
 {
     (void)state;
-    for (size_t w = 0; w < WAYS; w++)
+    for (size_t w = 0; w < n_ways; w++)
         fail_in_turn(w, FAULT_HOST, 500);
 }
 
 static void test_c_library(void **state)
 {
     (void)state;
-    for (size_t w = 0; w < WAYS; w++)
+    for (size_t w = 0; w < n_ways; w++)
         fail_in_turn(w, FAULT_MALLOC, 500);
 }
 
 static void test_files(void **state)
 {
     (void)state;
-    /* io_uring is not among the ways: the 128th call failing alone changed what came
-     * out. Not understood yet, and why it is not the default; doc/security.md. */
-    for (size_t w = 0; w < WAYS; w++)
-        fail_in_turn(w, FAULT_FILE, 100);
+    for (size_t w = 0; w < n_ways; w++)
+        fail_in_turn(w, FAULT_FILE, ways[w].streamed == 2 ? 1000 : 100);
 }
 
 static void test_mappings_and_threads(void **state)
 {
     (void)state;
-    for (size_t w = 0; w < WAYS; w++)
+    for (size_t w = 0; w < n_ways; w++)
         fail_in_turn(w, FAULT_MAP | FAULT_THREAD, 100);
 }
 
@@ -498,6 +504,17 @@ static int find_budget(const char *name)
     return -1;
 }
 
+static int has_uring(void)
+{
+    mote_model *m = NULL;
+    mote_model_options mo = MOTE_MODEL_OPTIONS_INIT;
+    mo.memory_bytes = budget;
+    mo.reading = MOTE_READING_URING;
+    mote_status st = mote_model_open(&m, at("plain.mote"), &mo, NULL);
+    mote_model_close(m);
+    return st >= 0;
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -522,7 +539,13 @@ static int setup(void **state)
     free(b);
     write_pack("plain.mote", 0, 0);
     write_pack("zstd.mote", 3, 0);
-    return find_budget("plain.mote");
+    if (find_budget("plain.mote") != 0)
+        return -1;
+    if (!has_uring()) {
+        print_message("no io_uring here: that way is left out\n");
+        n_ways--; /* the last */
+    }
+    return 0;
 }
 
 static int teardown(void **state)
