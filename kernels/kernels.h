@@ -102,6 +102,15 @@ typedef struct mote_kernels {
             const float *sin);
     /* y[i] += a * x[i] */
     void (*axpy)(float *y, float a, const float *x, uint32_t n);
+    /* y[i] = a * y[i] + x[i] */
+    void (*scale_add)(float *y, float a, const float *x, uint32_t n);
+    /* One step of an online softmax: the first n >= 1 of n_pad scores (a multiple of 16)
+     * join those seen before. p[i] = exp(scale * p[i] - top), 0 from n on; *top is the
+     * largest scaled score so far (-infinity before the first step) and *total the sum
+     * of all weights relative to it. Returns what earlier sums are to be multiplied
+     * with. The order of additions depends on n_pad alone. */
+    float (*soften)(float *p, uint32_t n, uint32_t n_pad, float scale, float *top,
+            float *total);
     /* Sum of W[e][k] x[k] in fp32 (router): scores[e] for e < n_experts, W row-major. */
     void (*router)(float *scores, const float *w, const float *x, uint32_t n_experts,
             uint32_t k);

@@ -109,6 +109,45 @@ static void ops_logsumexp(const float *x, uint32_t n, float *max, float *lse)
     *lse = mote__lse_of(x, n, top, total);
 }
 
+static void ops_scale_add(float *y, float a, const float *x, uint32_t n)
+{
+    const vf va = v_set1(a);
+    size_t i = 0;
+    for (; i + VW <= n; i += VW)
+        v_store(y + i, v_fma(va, v_load(y + i), v_load(x + i)));
+    if (i < n) /* fused like the others */
+        v_store_n(y + i, v_fma(va, v_load_n(y + i, n - i), v_load_n(x + i, n - i)),
+                n - i);
+}
+
+static float ops_soften(
+        float *p, uint32_t n, uint32_t n_pad, float scale, float *top, float *total)
+{
+    const vf vscale = v_set1(scale);
+    for (size_t i = n; i < n_pad; i++)
+        p[i] = p[n - 1]; /* changes no maximum */
+    vf t = v_set1(*top);
+    for (size_t i = 0; i < n_pad; i += VW) {
+        const vf x = v_mul(v_load(p + i), vscale);
+        v_store(p + i, x);
+        t = v_top(t, x);
+    }
+    const float max = v_max(t);
+    for (size_t i = n; i < n_pad; i++)
+        p[i] = -INFINITY; /* weight 0 */
+    const vf vmax = v_set1(max);
+    vf sum = v_set1(0);
+    for (size_t i = 0; i < n_pad; i += VW) {
+        const vf x = v_exp(v_sub(v_load(p + i), vmax));
+        v_store(p + i, x);
+        sum = v_add(sum, x);
+    }
+    const float factor = mote__exp(*top - max);
+    *total = *total * factor + v_sum(sum);
+    *top = max;
+    return factor;
+}
+
 /* Find the maximum, then where it first stands: both passes run at the cache's speed.
  */
 static uint32_t ops_argmax(const float *x, uint32_t n)

@@ -11,6 +11,8 @@ static void simd_table(mote_kernels *table)
     table->rmsnorm = ops_rmsnorm;
     table->rope = ops_rope;
     table->axpy = ops_axpy;
+    table->scale_add = ops_scale_add;
+    table->soften = ops_soften;
     table->router = ops_router;
     table->logsumexp = ops_logsumexp;
     table->argmax = ops_argmax;

@@ -441,7 +441,8 @@ end
 
 --- A new, empty session. Options: context_tokens, prefill_tokens, kv_type ("f32", "bf16",
 --- "fp8"), precision ("exact", "fine", "bf16"), deterministic, keep_tokens, draft ("auto",
---- "off", "mtp", "ngram"), draft_tokens, progress(stage, done, total).
+--- "off", "mtp", "ngram"), draft_tokens, attention ("absorbed", "expanded"),
+--- progress(stage, done, total).
 function Model:session(options)
   local handle, message, code = usable(self)
   if not handle then return nil, message, code end

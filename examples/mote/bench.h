@@ -11,6 +11,7 @@ typedef struct bench_setting {
     uint32_t prefill, decode, depth; /* tokens */
     uint32_t repeats;
     uint32_t kv_type, precision;
+    uint32_t attention; /* expanded: prefill is measured absorbed too, in turns */
     uint32_t speculate; /* measure it too */
     uint32_t drafts;    /* 0: adaptive, as sessions are by default */
     float acceptance;   /* forced; negative: as the model has it */
@@ -20,6 +21,7 @@ typedef struct bench_setting {
 
 typedef struct bench_result {
     double prefill_rate, decode_rate;   /* tokens/s, medians */
+    double absorbed_rate, expanded_speedup; /* median of the pairs; 0: not measured */
     double prefill_share, decode_share; /* of peak and bandwidth, medians of pairs */
     double bandwidth, peak;             /* medians */
     double flops_per_token;             /* of a prompt of this length */

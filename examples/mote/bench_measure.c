@@ -57,6 +57,7 @@ static int open_session(bench *b, mote_session **out, uint32_t draft, uint32_t d
     o.context_tokens = s->depth + room;
     o.kv_type = s->kv_type;
     o.precision = s->precision;
+    o.attention = s->attention;
     o.keep_tokens = 1;
     o.draft = draft;
     o.draft_tokens = drafts;
@@ -85,11 +86,39 @@ static uint32_t peak_kind(const bench *b)
                    : (type == 'f' ? MOTE_X_PEAK_F32 : MOTE_X_PEAK_BF16);
 }
 
+static mote_status prefill_once(bench *b, mote_session *session, double *rate)
+{
+    const bench_setting *s = b->s;
+    mote_status st = go_back(b, session, s->depth);
+    if (st < 0)
+        return st;
+    const double begin = cli_seconds();
+    st = mote_session_eval(session, b->tokens + s->depth, s->prefill, &b->err);
+    *rate = s->prefill / (cli_seconds() - begin);
+    return st;
+}
+
+/* The other form of attention, in a session of its own. */
+static mote_status open_absorbed(bench *b, mote_session **out)
+{
+    const bench_setting *s = b->s;
+    mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
+    o.context_tokens = s->depth + s->prefill;
+    o.kv_type = s->kv_type;
+    o.precision = s->precision;
+    o.keep_tokens = 1;
+    o.draft = MOTE_DRAFT_OFF;
+    mote_status st = mote_session_open(out, b->model, &o, &b->err);
+    return st >= 0 && s->depth ? mote_session_eval(*out, b->tokens, s->depth, &b->err)
+                               : st;
+}
+
 static int measure_prefill(bench *b, bench_result *r)
 {
     static const char *const names[] = {"f32", "bf16", "int8"};
     const bench_setting *s = b->s;
     double rates[REPEATS_MAX], shares[REPEATS_MAX], peaks[REPEATS_MAX + 1];
+    double absorbed[REPEATS_MAX], gains[REPEATS_MAX];
     uint32_t kind = peak_kind(b);
     const double flops = bench_prefill_flops(b->info, s->prefill);
     if (!s->prefill)
@@ -99,21 +128,27 @@ static int measure_prefill(bench *b, bench_result *r)
         kind = MOTE_X_PEAK_F32;
         st = mote_x_multiply_peak(b->model, kind, &peaks[0], &b->err);
     }
+    mote_session *other = NULL;
+    if (st >= 0 && s->attention == MOTE_ATTENTION_EXPANDED)
+        st = open_absorbed(b, &other);
     for (uint32_t i = 0; i < s->repeats && st >= 0; i++) {
-        st = go_back(b, b->session, s->depth);
+        if (other && i % 2)
+            st = prefill_once(b, other, &absorbed[i]);
+        if (st >= 0)
+            st = prefill_once(b, b->session, &rates[i]);
+        if (st >= 0 && other && i % 2 == 0)
+            st = prefill_once(b, other, &absorbed[i]);
         if (st < 0)
             break;
-        const double begin = cli_seconds();
-        st = mote_session_eval(b->session, b->tokens + s->depth, s->prefill, &b->err);
-        const double seconds = cli_seconds() - begin;
-        if (st < 0)
-            break;
-        rates[i] = s->prefill / seconds;
         st = mote_x_multiply_peak(b->model, kind, &peaks[i + 1], &b->err);
-        shares[i] = flops / seconds / ((peaks[i] + peaks[i + 1]) / 2);
+        shares[i] = flops * rates[i] / s->prefill / ((peaks[i] + peaks[i + 1]) / 2);
+        gains[i] = other ? rates[i] / absorbed[i] : 0;
     }
+    mote_session_close(other);
     if (st < 0)
         return cli_fail_with(&b->err, "prefilling");
+    r->absorbed_rate = other ? median(absorbed, s->repeats) : 0;
+    r->expanded_speedup = other ? median(gains, s->repeats) : 0;
     r->prefill_rate = median(rates, s->repeats);
     r->prefill_share = median(shares, s->repeats);
     r->peak = median(peaks, s->repeats + 1);

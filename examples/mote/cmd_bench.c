@@ -49,6 +49,8 @@ static void list_options(cli_set *set, bench_args *a)
             "f32|bf16|fp8", NULL);
     cli_add_field(set, 0, "precision", MOTE_OPTIONS_SESSION, &a->session, "precision",
             "exact|fine|bf16", "activations; bf16 by default here");
+    cli_add_field(set, 0, "attention", MOTE_OPTIONS_SESSION, &a->session, "attention",
+            "absorbed|expanded", "of the prompt; expanded is measured beside absorbed");
     cli_add(set, 0, "mtp", CLI_TEXT, &a->mtp, "N|auto|off",
             "measure speculation too, drafting N tokens; auto: where it pays");
     cli_add(set, 0, "accept", CLI_F32, &a->acceptance, "P",
@@ -119,6 +121,10 @@ static void print_json(cli_json *j, const bench_args *a, mote_model *model,
     json_number(j, "peak_flops_per_s", r->peak);
     json_text(j, "peak_kind", r->peak_kind);
     json_number(j, "prefill_peak_share", r->prefill_share);
+    if (r->absorbed_rate > 0) {
+        json_number(j, "absorbed_prefill_tokens_per_s", r->absorbed_rate);
+        json_number(j, "expanded_speedup", r->expanded_speedup);
+    }
     if (r->streamed) {
         json_open(j, "streaming", '{');
         json_number(j, "expert_hit_share", r->expert_hits);
@@ -166,6 +172,9 @@ static void print_text(mote_model *model, const mote_model_info *info,
         printf("  prefill %5u  %9.1f tokens/s  %5.1f %% of the %s peak, %.0f GFLOP/s\n",
                 s->prefill, r->prefill_rate, r->prefill_share * 100, r->peak_kind,
                 r->peak * 1e-9);
+    if (r->absorbed_rate > 0)
+        printf("  absorbed       %9.1f tokens/s; expanded is %.3f times as fast\n",
+                r->absorbed_rate, r->expanded_speedup);
     if (s->decode)
         printf("  decode  %5u  %9.1f tokens/s  %5.1f %% of the read bandwidth, %.1f "
                "GB/s "
@@ -207,6 +216,7 @@ static int measure_model(bench_args *a, mote_model *model, cli_json *j)
     bench_setting s = {.repeats = a->repeats,
             .kv_type = a->session.kv_type,
             .precision = a->session.precision,
+            .attention = a->session.attention,
             .speculate = a->speculate,
             .drafts = a->drafts,
             .acceptance = a->acceptance,

@@ -19,6 +19,8 @@ void cli_add_session(cli_set *set, cli_session_args *args, int drafting)
             drafting ? NULL
                      : "activations: to fp32 grade, to 2^-16, or rounded to bf16 "
                        "(default: exact)");
+    cli_add_field(set, 0, "attention", MOTE_OPTIONS_SESSION, o, "attention",
+            "absorbed|expanded", NULL);
     if (!drafting)
         return;
     cli_add(set, 0, "mtp", CLI_TEXT, &args->mtp, "N|auto|off",

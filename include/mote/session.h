@@ -54,6 +54,14 @@ typedef struct mote_session mote_session;
 #define MOTE_DRAFT_MTP 2u   /**< always draft with the MTP module */
 #define MOTE_DRAFT_NGRAM 3u /**< draft by looking back in the text */
 
+#define MOTE_ATTENTION_DEFAULT 0u  /**< absorbed */
+#define MOTE_ATTENTION_ABSORBED 1u /**< over the latents: one form for every token */
+/** Over keys and values made of the latents, for tokens that one call of
+ * mote_session_eval() or mote_session_prompt() computes ::MOTE_EXPANDED_TOKENS or more
+ * of; other tokens absorbed. Long prompts are faster; the two forms round differently. */
+#define MOTE_ATTENTION_EXPANDED 2u
+#define MOTE_EXPANDED_TOKENS 128u /**< new tokens of a call that attend expanded */
+
 /** How to make a session. Zero means default. Fields are only ever appended. */
 typedef struct mote_session_options {
     uint32_t struct_size;      /**< set by ::MOTE_SESSION_OPTIONS_INIT */
@@ -69,6 +77,8 @@ typedef struct mote_session_options {
     uint32_t reserved;         /**< 0 */
     mote_progress_fn progress; /**< called while prefilling; may cancel */
     void *progress_user;       /**< passed to progress */
+    uint32_t attention;        /**< MOTE_ATTENTION_... */
+    uint32_t reserved_2;       /**< 0 */
 } mote_session_options;
 /** Initialiser that sets struct_size. */
 #define MOTE_SESSION_OPTIONS_INIT MOTE_STRUCT_INIT(mote_session_options)

@@ -85,6 +85,30 @@ static void logsumexp_scalar(const float *x, uint32_t n, float *max, float *lse)
     *lse = mote__lse_of(x, n, top, total);
 }
 
+static void scale_add_scalar(float *y, float a, const float *x, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        y[i] = a * y[i] + x[i];
+}
+
+static float soften_scalar(
+        float *p, uint32_t n, uint32_t n_pad, float scale, float *top, float *total)
+{
+    float max = *top, sum = 0.0f;
+    for (uint32_t i = 0; i < n; i++) {
+        p[i] *= scale;
+        max = p[i] > max ? p[i] : max;
+    }
+    for (uint32_t i = 0; i < n_pad; i++) {
+        p[i] = i < n ? mote__exp(p[i] - max) : 0.0f;
+        sum += p[i];
+    }
+    const float factor = mote__exp(*top - max);
+    *total = *total * factor + sum;
+    *top = max;
+    return factor;
+}
+
 static uint32_t argmax_scalar(const float *x, uint32_t n)
 {
     uint32_t best = n;
@@ -102,6 +126,8 @@ void mote__kops_init_scalar(mote_kernels *table)
     table->rmsnorm = rmsnorm_scalar;
     table->rope = rope_scalar;
     table->axpy = axpy_scalar;
+    table->scale_add = scale_add_scalar;
+    table->soften = soften_scalar;
     table->router = router_scalar;
     table->logsumexp = logsumexp_scalar;
     table->argmax = argmax_scalar;

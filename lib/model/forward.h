@@ -2,8 +2,8 @@
 /* One pass through the network for a few rows (tokens), which may belong to different
  * sequences. No state but the caches that rows point to; no allocation.
  *
- * Bits of a row's result depend on its token, position, cache and the activation form:
- * never on the other rows, nor on the number of threads. */
+ * Bits of a row's result depend on its token, position, cache, the activation form and
+ * the form of attention: never on the other rows, nor on the number of threads. */
 #ifndef MOTE_MODEL_FORWARD_H
 #define MOTE_MODEL_FORWARD_H
 #include "base/memory.h"
@@ -33,6 +33,9 @@ typedef struct mote__pass {
     uint32_t kv_type;  /* enum mote_k_kv */
     uint32_t form;     /* enum mote_k_act for bf16 / e4m3 / f32 weights */
     uint32_t form_int; /* the same for int8 / int4 weights */
+    /* 1: attention over keys and values made of the latents, in work buffers that were
+     * opened for it. Rows are consecutive positions of one sequence. */
+    uint32_t expanded;
     const mote__taps *taps;
     mote__observe_fn observe;
     void *observe_user;
@@ -40,11 +43,12 @@ typedef struct mote__pass {
 
 typedef struct mote__work mote__work;
 
-/* Buffers for passes of up to max_rows rows. */
+/* Buffers for passes of up to max_rows rows; expanded: also for attention that way. */
 mote_status mote__work_open(mote__work **out, const mote__net *net, mote__memory *m,
-        uint32_t max_rows, uint32_t n_threads, mote_error *err);
+        uint32_t max_rows, uint32_t n_threads, uint32_t expanded, mote_error *err);
 void mote__work_close(mote__work *w, mote__memory *m);
-uint64_t mote__work_bytes(const mote__net *net, uint32_t max_rows, uint32_t n_threads);
+uint64_t mote__work_bytes(
+        const mote__net *net, uint32_t max_rows, uint32_t n_threads, uint32_t expanded);
 uint32_t mote__work_rows(const mote__work *w);
 
 /* Main model: rows' caches of layers below num_hidden_layers are written at their

@@ -2,20 +2,13 @@
 /* Multi-head Latent Attention (report section 2.1.1, equations 1 to 11), absorbed form:
  * W_UK is multiplied into the query and W_UV into the output, so that attention runs
  * over the cached latents themselves and a cached token costs kv_lora_rank + rope
- * values. */
+ * values. The other form is in mla_expand.c. */
 #include "model/rope.h"
 #include "model/work.h"
 
 #include <string.h>
 
-typedef struct mla_job {
-    const mote__net *net;
-    mote__work *w;
-    const mote__pass *p;
-    const mote__layer *y;
-    uint32_t layer, q_form;
-    const void *q_act; /* packed input of q_b */
-} mla_job;
+typedef mote__mla_job mla_job;
 
 /* First projections, both reading the normed x: panels of W_DQ, then of W_DKV. */
 static void down_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
@@ -181,7 +174,8 @@ void mote__mla(const mote__net *net, mote__pool *pool, mote__work *w,
                     c->q_lora_rank, c->q_lora_rank, p->n);
         j.q_act = w->act_q;
     }
-    mote__pool_run(pool, c->num_attention_heads, 1, attend_range, &j);
+    mote__pool_run(pool, c->num_attention_heads, 1,
+            p->expanded ? mote__mla_expanded_range : attend_range, &j);
 
     uint32_t width = c->num_attention_heads * c->v_head_dim;
     w->weight_bytes +=

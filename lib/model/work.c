@@ -94,21 +94,25 @@ static void place(mote__work *w, const mote__net *net, placer *p)
                    net->k.attend_scratch(mote__head_group(1), r, rope) + 5 * 64;
     uint64_t down = n * MOTE__DOWN_CHUNK * MOTE_PANEL * 4;
     w->worker_bytes = (size_t)((mla > down ? mla : down) + 63) / 64 * 64;
+    if (w->expanded)
+        w->worker_bytes =
+                max_size(w->worker_bytes, mote__mla_expanded_bytes(net, w->max_rows));
     w->per_worker = take(p, w->n_workers, w->worker_bytes);
 }
 
-uint64_t mote__work_bytes(const mote__net *net, uint32_t max_rows, uint32_t n_threads)
+uint64_t mote__work_bytes(
+        const mote__net *net, uint32_t max_rows, uint32_t n_threads, uint32_t expanded)
 {
-    mote__work w = {.max_rows = max_rows, .n_workers = n_threads};
+    mote__work w = {.max_rows = max_rows, .n_workers = n_threads, .expanded = expanded};
     placer p = {NULL, (sizeof w + 63) / 64 * 64};
     place(&w, net, &p);
     return p.at;
 }
 
 mote_status mote__work_open(mote__work **out, const mote__net *net, mote__memory *m,
-        uint32_t max_rows, uint32_t n_threads, mote_error *err)
+        uint32_t max_rows, uint32_t n_threads, uint32_t expanded, mote_error *err)
 {
-    uint64_t n = mote__work_bytes(net, max_rows, n_threads);
+    uint64_t n = mote__work_bytes(net, max_rows, n_threads, expanded);
     uint8_t *base =
             n > SIZE_MAX / 2 ? NULL : mote__alloc(m, MOTE_MEM_SCRATCH, (size_t)n);
     if (!base)
@@ -117,6 +121,7 @@ mote_status mote__work_open(mote__work **out, const mote__net *net, mote__memory
     memset(w, 0, sizeof *w);
     w->max_rows = max_rows;
     w->n_workers = n_threads;
+    w->expanded = expanded;
     w->total_bytes = n;
     placer p = {base, (sizeof *w + 63) / 64 * 64};
     place(w, net, &p);

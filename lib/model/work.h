@@ -19,16 +19,17 @@ static inline uint32_t mote__head_group(uint32_t n_rows)
 
 struct mote__work {
     uint32_t max_rows, n_workers;
-    size_t act_row;   /* bytes of the widest packed activation row */
-    float *x;         /* [rows][hidden]: residual stream */
-    float *xn;        /* [rows][max(hidden, ...)]: normed */
-    float *out;       /* [rows][hidden] */
-    float *q_a;       /* [rows][q_lora_rank] */
-    float *kv_a;      /* [rows][kv_lora_rank + rope] */
-    float *ctx;       /* [rows][heads * v] */
-    float *cos, *sin; /* [rows][rope / 2] */
-    uint8_t *act;     /* [rows][act_row] */
-    uint8_t *act_q;   /* [rows][act_row] */
+    uint32_t expanded; /* has room for passes with expanded attention */
+    size_t act_row;    /* bytes of the widest packed activation row */
+    float *x;          /* [rows][hidden]: residual stream */
+    float *xn;         /* [rows][max(hidden, ...)]: normed */
+    float *out;        /* [rows][hidden] */
+    float *q_a;        /* [rows][q_lora_rank] */
+    float *kv_a;       /* [rows][kv_lora_rank + rope] */
+    float *ctx;        /* [rows][heads * v] */
+    float *cos, *sin;  /* [rows][rope / 2] */
+    uint8_t *act;      /* [rows][act_row] */
+    uint8_t *act_q;    /* [rows][act_row] */
     /* MoE */
     float *scores;        /* [rows][experts] */
     float *biased;        /* [workers][experts + groups] */
@@ -75,6 +76,20 @@ void mote__norm_pack(const mote__net *net, mote__pool *pool, float *xn, size_t l
 void mote__matmul(const mote__net *net, mote__pool *pool, float *y, size_t ldy,
         const mote_k_matrix *w, const void *act, uint32_t form, uint32_t n);
 
+/* Attention of one layer, between its projections. */
+typedef struct mote__mla_job {
+    const mote__net *net;
+    mote__work *w;
+    const mote__pass *p;
+    const mote__layer *y;
+    uint32_t layer, q_form;
+    const void *q_act; /* packed input of q_b */
+} mote__mla_job;
+
+/* From queries to the heads' outputs for heads [begin, end), in expanded form (a
+ * mote__pool_fn), and the bytes of a worker that it needs. */
+void mote__mla_expanded_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker);
+size_t mote__mla_expanded_bytes(const mote__net *net, uint32_t max_rows);
 /* x += attention(norm(x)); layer's cache is written. */
 void mote__mla(const mote__net *net, mote__pool *pool, mote__work *w,
         const mote__pass *p, uint32_t layer);

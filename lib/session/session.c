@@ -52,6 +52,7 @@ static mote_status resolve(
         o->kv_type = exact <= KV_EXACT_MAX ? MOTE_KV_F32 : MOTE_KV_BF16;
     }
     o->precision = at_least(o->precision, MOTE_PRECISION_FINE);
+    o->attention = at_least(o->attention, MOTE_ATTENTION_ABSORBED);
     o->keep_tokens = at_least(o->keep_tokens, o->prefill_tokens);
     if (o->keep_tokens > o->context_tokens)
         o->keep_tokens = o->context_tokens;
@@ -66,6 +67,12 @@ static uint32_t kv_of(uint32_t kv_type)
     return kv_type == MOTE_KV_F32   ? MOTE_K_KV_F32
            : kv_type == MOTE_KV_FP8 ? MOTE_K_KV_FP8
                                     : MOTE_K_KV_BF16;
+}
+
+static uint64_t work_bytes(const mote_model *m, const mote_session_options *o)
+{
+    return mote__work_bytes(&m->net, o->prefill_tokens, mote__pool_threads(m->pool),
+            o->attention == MOTE_ATTENTION_EXPANDED);
 }
 
 /* Arrays of a session, and the one allocation they share. */
@@ -93,6 +100,7 @@ static uint64_t arrays(mote_session *s, uint8_t *base)
     s->mtp_state = carve(base, &at, c->hidden_size, 4);
     s->logits = carve(base, &at, (uint64_t)MOTE__HEAD_ROWS * c->vocab_size, 4);
     s->rare = carve(base, &at, MOTE__RARE_MAX, sizeof *s->rare);
+    s->expanded = carve(base, &at, s->context / 32 + 1, 4);
     s->panel_marks = carve(base, &at, mote_k_panels(c->vocab_size) / 8 + 1, 1);
     s->gen.masks =
             carve(base, &at, (MOTE__DRAFT_MAX + 1) * mote__session_mask_words(s), 4);
@@ -120,10 +128,8 @@ mote_status mote__session_plan(const mote_model *m, mote_session_options *o,
     uint64_t kv = mote__kv_plan(m->net.n_layers, o->context_tokens, kv_of(o->kv_type),
             c->kv_lora_rank, c->qk_rope_head_dim);
     *kv_bytes = kv;
-    *total_bytes =
-            kv + arrays(&s, NULL) +
-            mote__work_bytes(&m->net, o->prefill_tokens, mote__pool_threads(m->pool)) +
-            mote__sampler_bytes(c->vocab_size);
+    *total_bytes = kv + arrays(&s, NULL) + work_bytes(m, o) +
+                   mote__sampler_bytes(c->vocab_size);
     return MOTE_OK;
 }
 
@@ -148,6 +154,8 @@ static mote_status open_sized(mote_session **out, mote_model *m,
     s->fixed_bytes = n;
     s->stats.struct_size = sizeof s->stats;
     s->force_acceptance = -1;
+    s->expand_from = MOTE_EXPANDED_TOKENS;
+    memset(s->expanded, 0, (s->context / 32 + 1) * sizeof *s->expanded);
     atomic_init(&s->cancel, 0);
     atomic_init(&s->busy, 0);
     mote__drafter_init(&s->drafter);
@@ -158,7 +166,8 @@ static mote_status open_sized(mote_session **out, mote_model *m,
                                     c->qk_rope_head_dim, err);
     if (st >= 0)
         st = mote__work_open(&s->work, &m->net, &m->memory, o->prefill_tokens,
-                mote__pool_threads(m->pool), err);
+                mote__pool_threads(m->pool), o->attention == MOTE_ATTENTION_EXPANDED,
+                err);
     if (st >= 0)
         st = mote__sampler_open(&s->sampler, &m->memory, c->vocab_size, err);
     if (st < 0) {
@@ -195,6 +204,7 @@ static mote_status fork_session(mote_session **out, mote_session *s, mote_error 
     f->mtp_eval = s->mtp_eval;
     f->mtp_lost = s->mtp_lost;
     f->drafter = s->drafter;
+    memcpy(f->expanded, s->expanded, (s->context / 32 + 1) * sizeof *s->expanded);
     for (uint32_t p = s->kept_begin; p < s->n_eval; p++)
         memcpy(f->hidden + (size_t)(p % f->ring) * hidden, mote__session_hidden(s, p),
                 hidden * sizeof(float));
@@ -268,6 +278,7 @@ static mote_status compute_chunk(mote_session *s, uint32_t n, mote_error *err)
     for (uint32_t i = 0; i < n; i++)
         s->rows[i] = (mote__row){s->tokens[begin + i], begin + i, s->kv.layers};
     mote__pass p = mote__session_pass(s, n);
+    p.expanded = s->expanding;
     if (s->taps) {
         s->taps->first = begin;
         p.taps = s->taps;
@@ -276,6 +287,10 @@ static mote_status compute_chunk(mote_session *s, uint32_t n, mote_error *err)
     if (st < 0)
         return st;
     const float *out = mote__work_out(s->work);
+    for (uint32_t i = begin; i < begin + n; i++) {
+        const uint32_t bit = 1u << i % 32;
+        s->expanded[i / 32] = (s->expanded[i / 32] & ~bit) | (s->expanding ? bit : 0);
+    }
     for (uint32_t i = 0; i < n; i++)
         memcpy(s->hidden + (size_t)((begin + i) % s->ring) * hidden, out + i * hidden,
                 hidden * sizeof(float));
@@ -409,10 +424,14 @@ mote_status mote__session_settle_last(mote_session *s, mote_error *err)
     if (s->n_eval < s->n_tokens)
         return mote__session_compute(s, s->n_tokens, 0, err);
     if (s->n_tokens && s->kept_begin >= s->n_tokens) {
-        /* The state was dropped (a long rewind): compute that token once more. */
+        /* The state was dropped (a long rewind): compute that token once more, in the
+         * form that it had. */
         s->n_eval = s->n_tokens - 1;
         s->kept_begin = s->n_eval;
-        return compute_chunk(s, 1, err);
+        s->expanding = s->expanded[s->n_eval / 32] >> s->n_eval % 32 & 1;
+        mote_status st = compute_chunk(s, 1, err);
+        s->expanding = 0;
+        return st;
     }
     return MOTE_OK;
 }
@@ -455,12 +474,18 @@ static mote_status eval(
     if (n_tokens)
         memcpy(s->tokens + old, tokens, n_tokens * sizeof *tokens);
     uint64_t start = mote__now_ns();
+    const int expand =
+            s->o.attention == MOTE_ATTENTION_EXPANDED && n_tokens >= s->expand_from;
     /* The MTP entry of the last old token needs its state: have it before going on. */
     if (n_tokens && mote__session_drafts_mtp(s))
         st = mote__session_settle_last(s, err);
+    else if (expand) /* a token that was generated is computed as such */
+        st = mote__session_compute(s, old, 0, err);
     s->n_tokens = old + (uint32_t)n_tokens;
+    s->expanding = (uint32_t)expand;
     if (st >= 0)
         st = mote__session_compute(s, s->n_tokens, 1, err);
+    s->expanding = 0;
     if (st < 0)
         rewind_to(s, s->n_eval > old ? s->n_eval : old);
     s->stats.prompt_tokens += s->n_tokens - old;
@@ -569,9 +594,7 @@ mote_status mote_session_get_stats(
     full.struct_size = size;
     full.kv_bytes = mote__kv_plan(s->kv.n_layers, s->context, s->kv.type,
             s->model->net.config.kv_lora_rank, s->model->net.config.qk_rope_head_dim);
-    full.total_bytes = full.kv_bytes + s->fixed_bytes +
-                       mote__work_bytes(&s->model->net, s->o.prefill_tokens,
-                               mote__pool_threads(s->model->pool)) +
+    full.total_bytes = full.kv_bytes + s->fixed_bytes + work_bytes(s->model, &s->o) +
                        mote__sampler_bytes(s->model->net.config.vocab_size);
     if (size > sizeof full)
         memset((char *)stats + sizeof full, 0, size - sizeof full);

@@ -86,6 +86,9 @@ struct mote_session {
     uint32_t n_rare;       /* further ones, for tokens that the text has */
     uint32_t *rare;        /* [RARE_MAX] */
     uint8_t *panel_marks;  /* [panels / 8 + 1] */
+    uint32_t expanding;    /* 1: tokens computed now attend in expanded form */
+    uint32_t expand_from;  /* MOTE_EXPANDED_TOKENS; tests lower it */
+    uint32_t *expanded;    /* [context / 32 + 1]: a bit per position computed so */
     uint32_t batch_mark;   /* place in a batch, from 1; 0 outside */
     mote__drafter drafter;
     mote__generation gen;

@@ -36,7 +36,7 @@ AT(mote_model_options, parallel, 88);
 AT(mote_model_options, parallel_user, 96);
 AT(mote_model_options, reading, 104);
 AT(mote_model_options, reserved, 108);
-SIZE_IS(mote_session_options, 56);
+SIZE_IS(mote_session_options, 64);
 AT(mote_session_options, context_tokens, 4);
 AT(mote_session_options, prefill_tokens, 8);
 AT(mote_session_options, kv_type, 12);
@@ -48,6 +48,8 @@ AT(mote_session_options, draft_tokens, 32);
 AT(mote_session_options, reserved, 36);
 AT(mote_session_options, progress, 40);
 AT(mote_session_options, progress_user, 48);
+AT(mote_session_options, attention, 56);
+AT(mote_session_options, reserved_2, 60);
 SIZE_IS(mote_sampler_options, 64);
 AT(mote_sampler_options, temperature, 4);
 AT(mote_sampler_options, top_k, 8);
@@ -361,7 +363,7 @@ static void describe_lists_what_text_can_set(void **state)
                 }
             }
         }
-    assert_int_equal(n, 6 + 8 + 10 + 7 + 4);
+    assert_int_equal(n, 6 + 9 + 10 + 7 + 4);
     assert_int_equal(mote_options_describe(1, UINT32_MAX, NULL, NULL, NULL, NULL, NULL),
             MOTE_DONE);
     assert_int_equal(

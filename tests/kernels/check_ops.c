@@ -195,6 +195,73 @@ static void check_axpy(const mote_kernels *k)
     }
 }
 
+static void check_scale_add(const mote_kernels *k)
+{
+    for (size_t s = 0; s < N_SIZES; s++) {
+        const uint32_t n = sizes[s];
+        buffer x = buffer_of(n, 1), y = buffer_of(n, 2), old = buffer_of(n, 0);
+        fill(x.at, n);
+        fill(y.at, n);
+        memcpy(old.at, y.at, n * sizeof(float));
+        const float a = sample();
+        k->scale_add(y.at, a, x.at, n);
+        for (uint32_t i = 0; i < n; i++) {
+            const double p = (double)a * old.at[i];
+            CHECK(fabs(y.at[i] - (p + x.at[i])) <=
+                            (fabs((double)x.at[i]) + 2 * fabs(p)) * 0x1p-24,
+                    "n %u: y[%u]", n, i);
+        }
+        CHECK(is_guard(y.base[1]), "n %u: wrote before y", n);
+        test_aligned_free(x.base), test_aligned_free(y.base),
+                test_aligned_free(old.base);
+    }
+}
+
+/* Against float64 in two steps, the second of which raises the maximum or does not;
+ * what lies behind n counts for nothing, and neither does how much of it there is in
+ * bits.
+ *
+ * exp has an error of 2 ulp, and an argument off by 2^-23 times itself, at most 88. */
+static void check_soften(const mote_kernels *k)
+{
+    static const uint32_t counts[] = {1, 2, 15, 16, 17, 63, 64, 65, 127, 128};
+    for (size_t s = 0; s < sizeof counts / sizeof *counts; s++)
+        for (int rise = 0; rise < 2; rise++) {
+            const uint32_t n = counts[s], n_pad = 128;
+            buffer p = buffer_of(n_pad, 1), raw = buffer_of(n_pad, 0);
+            const float scale = 0.37f;
+            float top = rise ? -2.0f : 60.0f, total = 3.25f;
+            const double old = (double)top, bound = 100 * 0x1p-23;
+            fill(raw.at, n);
+            memcpy(p.at, raw.at, n * sizeof(float)); /* NaN behind */
+            const float factor = k->soften(p.at, n, n_pad, scale, &top, &total);
+            double max = old, sum = 0;
+            for (uint32_t i = 0; i < n; i++)
+                max = fmax(max, (double)scale * raw.at[i]);
+            CHECK(fabs(top - max) <= fabs(max) * 0x1p-23, "n %u: top %g", n,
+                    (double)top);
+            for (uint32_t i = 0; i < n_pad; i++) {
+                const double want = i < n ? exp((double)scale * raw.at[i] - max) : 0;
+                sum += want;
+                CHECK(fabs(p.at[i] - want) <= want * bound + 0x1p-120,
+                        "n %u: p[%u] = %g, expected %g", n, i, (double)p.at[i], want);
+            }
+            sum += 3.25 * exp(old - max);
+            CHECK(fabs(factor - exp(old - max)) <= exp(old - max) * bound + 0x1p-120,
+                    "n %u: factor %g", n, (double)factor);
+            CHECK(fabs(total - sum) <= sum * (bound + sum_error(n_pad)),
+                    "n %u: total %g, expected %g", n, (double)total, sum);
+            CHECK(is_guard(p.base[0]), "n %u: wrote before p", n);
+            /* the first step */
+            top = -INFINITY, total = 0;
+            memcpy(p.at, raw.at, n * sizeof(float));
+            CHECK(k->soften(p.at, n, n_pad, scale, &top, &total) == 0.0f &&
+                            isfinite(top) && total >= 1.0f,
+                    "n %u: first step", n);
+            test_aligned_free(p.base), test_aligned_free(raw.base);
+        }
+}
+
 static void check_router(const mote_kernels *k)
 {
     for (size_t s = 0; s < N_SIZES; s++) {
@@ -701,6 +768,8 @@ int main(int argc, char **argv)
         check_rmsnorm(&k);
         check_rope(&k);
         check_axpy(&k);
+        check_scale_add(&k);
+        check_soften(&k);
         check_router(&k);
         check_logsumexp(&k);
         check_argmax(&k);

@@ -63,6 +63,10 @@ return {
     DRAFT_OFF = 1,
     DRAFT_MTP = 2,
     DRAFT_NGRAM = 3,
+    ATTENTION_DEFAULT = 0,
+    ATTENTION_ABSORBED = 1,
+    ATTENTION_EXPANDED = 2,
+    EXPANDED_TOKENS = 128,
     CHANNEL_CONTENT = 0,
     CHANNEL_REASONING = 1,
     CHANNEL_TOOL = 2,
@@ -204,6 +208,8 @@ return {
       "u32 reserved",
       "callback progress",
       "pointer progress_user",
+      "u32 attention",
+      "u32 reserved_2",
     },
     mote_generate_options = {
       "u32 struct_size",
@@ -531,6 +537,8 @@ uint32_t draft_tokens;
 uint32_t reserved;
 mote_progress_fn progress;
 void *progress_user;
+uint32_t attention;
+uint32_t reserved_2;
 } mote_session_options;
 mote_status mote_session_plan(const mote_model *model,
 const mote_session_options *options, uint64_t *total_bytes, uint64_t *kv_bytes,

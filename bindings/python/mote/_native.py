@@ -141,6 +141,7 @@ class SessionOptions(Sized):
             "keep_tokens", "draft", "draft_tokens", "reserved",
         )
         + [("progress", ProgressFn), ("progress_user", C.c_void_p)]
+        + _u32("attention", "reserved_2")
     )
 
 

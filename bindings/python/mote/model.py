@@ -252,7 +252,7 @@ class Model:
 
         Options by name: context_tokens, prefill_tokens, kv_type ("f32", "bf16", "fp8"),
         precision ("exact", "fine", "bf16"), deterministic, keep_tokens, draft ("auto",
-        "off", "mtp", "ngram"), draft_tokens.
+        "off", "mtp", "ngram"), draft_tokens, attention ("absorbed", "expanded").
         """
         return Session(self, progress=progress, **options)
 
