@@ -177,7 +177,7 @@ if sh tests/cross/sources.sh >"$work/sources.log" 2>&1; then
             skipped=$((skipped + 1))
         fi
         cross windows 'x86_64-w64-mingw32-gcc-posix wine' unit kernels golden api cli
-        cross wasm 'emcc node' kernels cli web
+        cross wasm 'emcc node' unit kernels cli web
     else
         say 'ARMv7, i686, Windows and WebAssembly: skipped without MOTE_CROSS=1'
         skipped=$((skipped + 4))
