@@ -220,7 +220,7 @@ json_t *schema_random(void)
         return root;
     json_t *defs = json_object();
     for (int i = 0; i < n_defs; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "d%d", i);
         set(defs, name, random_schema(2, n_defs));
     }
