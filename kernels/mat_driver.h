@@ -12,9 +12,9 @@
  * gate_up is the same with panels gate p, up p, gate p+1, up p+1.
  *
  * A variant may define DRIVER_ONE_TOKEN and one_token(), which multiplies one token by
- * a run of panels of any length (not for F32), for the speed of reading in order; and
- * DRIVER_FEW and few_tokens(), the same for 2 to DRIVER_FEW tokens (not for the form
- * INT8 either). */
+ * a run of panels of any length (not for F32; for the form INT8 if DRIVER_ONE_INT8),
+ * for the speed of reading in order; and DRIVER_FEW and few_tokens(), the same for 2 to
+ * DRIVER_FEW tokens (not for the form INT8 either). */
 #ifndef MOTE_KERNELS_MAT_DRIVER_H
 #define MOTE_KERNELS_MAT_DRIVER_H
 #include "kernels/kernels_internal.h"
@@ -46,6 +46,12 @@ static void silu_times(float *h, const float *a, const float *b);
 #ifdef DRIVER_ONE_TOKEN
 static void one_token(float *y, const mote_k_matrix *w, uint32_t begin, uint32_t n,
         const void *x, uint32_t form, const void *next);
+
+static int is_one(const mote_k_matrix *w, uint32_t form, uint32_t n)
+{
+    return n == 1 && w->type != MOTE_K_F32 &&
+           (DRIVER_ONE_INT8 || form != MOTE_K_ACT_INT8);
+}
 
 static void matmul_one(float *y, const mote_k_matrix *w, uint32_t begin, uint32_t end,
         const void *x, uint32_t form)
@@ -157,7 +163,7 @@ static void matmul(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
 {
     const size_t bytes = act_bytes(form, w->n_cols);
 #ifdef DRIVER_ONE_TOKEN
-    if (n == 1 && w->type != MOTE_K_F32) {
+    if (is_one(w, form, n)) {
         matmul_one(y, w, begin, end, mote__k_act_row(act, bytes, index, 0), form);
         return;
     }
@@ -201,7 +207,7 @@ static void gate_up(float *h, size_t ldh, const mote_k_matrix *gate,
 {
     const size_t bytes = act_bytes(form, gate->n_cols);
 #ifdef DRIVER_ONE_TOKEN
-    if (n == 1 && gate->type != MOTE_K_F32) {
+    if (is_one(gate, form, n)) {
         gate_up_one(
                 h, gate, up, begin, end, mote__k_act_row(act, bytes, index, 0), form);
         return;

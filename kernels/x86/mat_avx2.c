@@ -83,6 +83,22 @@ INLINE VI vi_sra(VI a, int n)
 {
     return _mm256_srai_epi32(a, n);
 }
+INLINE VI vi_sll16(VI a, int n)
+{
+    return _mm256_slli_epi16(a, n);
+}
+INLINE VI vi_sra16(VI a, int n)
+{
+    return _mm256_srai_epi16(a, n);
+}
+INLINE VI vi_add8(VI a, VI b)
+{
+    return _mm256_add_epi8(a, b);
+}
+INLINE VI vi_max8(VI a, VI b)
+{
+    return _mm256_max_epu8(a, b);
+}
 INLINE VI vi_and(VI a, VI b)
 {
     return _mm256_and_si256(a, b);

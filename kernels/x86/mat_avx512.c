@@ -87,6 +87,22 @@ INLINE VI vi_sra(VI a, int n)
 {
     return _mm512_sra_epi32(a, _mm_cvtsi32_si128(n));
 }
+INLINE VI vi_sll16(VI a, int n)
+{
+    return _mm512_sll_epi16(a, _mm_cvtsi32_si128(n));
+}
+INLINE VI vi_sra16(VI a, int n)
+{
+    return _mm512_sra_epi16(a, _mm_cvtsi32_si128(n));
+}
+INLINE VI vi_add8(VI a, VI b)
+{
+    return _mm512_add_epi8(a, b);
+}
+INLINE VI vi_max8(VI a, VI b)
+{
+    return _mm512_max_epu8(a, b);
+}
 INLINE VI vi_and(VI a, VI b)
 {
     return _mm512_and_si512(a, b);

@@ -21,6 +21,7 @@
  * n.
  */
 #define DRIVER_ONE_TOKEN
+#define DRIVER_ONE_INT8 1
 #define DRIVER_FEW 8 /* tokens up to which weights are converted in registers */
 #include "kernels/mat_driver.h"
 #include <immintrin.h>

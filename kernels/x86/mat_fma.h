@@ -25,6 +25,8 @@
  * sums of maddubs never saturate, and widen once per 32 columns. */
 #ifndef MOTE_KERNELS_X86_MAT_FMA_H
 #define MOTE_KERNELS_X86_MAT_FMA_H
+#define DRIVER_ONE_TOKEN
+#define DRIVER_ONE_INT8 0
 #include "kernels/mat_driver.h"
 #include <math.h>
 
@@ -178,7 +180,7 @@ ALWAYS VI top_byte(VI v, uint32_t j)
 
 /* A group of 4 columns as loaded, then column by column as fp32: so few registers are
  * needed that AVX2 keeps all of them. e4m3 is 2^-120 of its value, and nan[h] collects
- * lanes (rows) that hold its NaN, whose float is not one. */
+ * the largest bytes, without sign: the float of its NaN is not one. */
 typedef struct raw_group {
     const uint8_t *w;   /* F32 */
     VI even[H], odd[H]; /* BF16: columns 0, 1 and 2, 3; others: even alone */
@@ -191,9 +193,9 @@ ALWAYS raw_group load_group(VI *nan, uint32_t type, const uint8_t *step, uint32_
         if (type == MOTE_K_BF16) {
             split_bf16(&r.even[h], &r.odd[h], step + 128 * g + 8 * VL * h);
         } else if (type == MOTE_K_E4M3) {
-            const VI magnitude = vi_set1(0x7f7f7f7f);
+            /* Twice the byte: the sign leaves, and NaN is the largest. */
             r.even[h] = vi_load(step + 64 * g + 4 * VL * h);
-            nan[h] = vi_or(nan[h], vi_equal8(vi_and(r.even[h], magnitude), magnitude));
+            nan[h] = vi_max8(nan[h], vi_add8(r.even[h], r.even[h]));
         } else if (type == MOTE_K_I8) {
             r.even[h] = vi_load(step + 64 * g + 4 * VL * h);
         } else if (type == MOTE_K_I4) {
@@ -216,14 +218,23 @@ ALWAYS V column_of(const raw_group *r, uint32_t type, uint32_t j, int h)
         return vi_float(
                 j % 2 ? vi_and(pair, vi_set1((int32_t)0xffff0000)) : vi_sll(pair, 16));
     }
-    case MOTE_K_E4M3:
-        return vi_float(vi_and(
-                vi_sra(top_byte(r->even[h], j), 4), vi_set1((int32_t)0x87f00000)));
+    case MOTE_K_E4M3: {
+        /* Two columns per shift of 16-bit lanes. */
+        const VI v = vi_sra16(j % 2 ? r->even[h] : vi_sll16(r->even[h], 8), 4);
+        return vi_float(
+                vi_and(j < 2 ? vi_sll(v, 16) : v, vi_set1((int32_t)0x87f00000)));
+    }
     case MOTE_K_I8:
         return vi_convert(vi_sra(top_byte(r->even[h], j), 24));
     default:
         return vi_convert(vi_sra(top_byte(r->even[h], j), 28));
     }
+}
+
+/* NaN in the rows of which load_group() saw one. */
+ALWAYS V with_nan(V a, VI nan)
+{
+    return v_nan_where(a, vi_equal8(nan, vi_set1((int32_t)0xfefefefe)));
 }
 
 /* Weight scale of a unit for rows VL * h and up. */
@@ -240,6 +251,100 @@ ALWAYS V scale_of(uint32_t type, const float *scales, size_t unit, int h)
 ALWAYS void add_partial(float *y, V even, V odd, V scale)
 {
     v_store(y, v_fma(v_add(even, odd), scale, v_load((const uint8_t *)y)));
+}
+
+/* ---- one token ----
+ *
+ * A run of panels is one loop that reads in order, with the total in registers; sums
+ * are added in the order of few_unit(). */
+
+typedef struct one_job {
+    const uint8_t *w, *x;
+    const float *scales;
+    const uint8_t *next; /* read after this run, or NULL */
+    uint32_t k_pad, n_panels;
+} one_job;
+
+ALWAYS void one_unit(V *y, const uint8_t *w, const uint8_t *x, uint32_t steps,
+        const float *scales, uint32_t unit, uint32_t type)
+{
+    const uint32_t bytes = step_bytes(type);
+    V sum[2][H];
+    VI nan[H];
+    for (int h = 0; h < H; h++) {
+        sum[0][h] = sum[1][h] = v_zero();
+        nan[h] = vi_set1(0);
+    }
+    for (uint32_t s = 0; s < steps; s++, w += bytes, x += 32) {
+        if (type > MOTE_K_BF16)
+            for (uint32_t line = 0; line < bytes; line += 64)
+                _mm_prefetch((const char *)w + 2048 + line, _MM_HINT_T0);
+        for (uint32_t g = 0; g < 2; g++) {
+            const raw_group r = load_group(nan, type, w, g);
+            for (uint32_t k = 0; k < 4; k++)
+                for (int h = 0; h < H; h++)
+                    sum[g][h] = v_fma(column_of(&r, type, k, h),
+                            v_broadcast(x + 16 * g + 4 * k), sum[g][h]);
+        }
+    }
+    for (int h = 0; h < H; h++) {
+        V even = rows_in_order(type, sum[0][h]), odd = rows_in_order(type, sum[1][h]);
+        if (type == MOTE_K_E4M3)
+            even = with_nan(even, nan[h]);
+        y[h] = v_fma(v_add(even, odd), scale_of(type, scales, unit, h), y[h]);
+    }
+}
+
+ALWAYS void one_run(float *y, const one_job *one, uint32_t type)
+{
+    const one_job j = *one;
+    const uint32_t columns = unit_columns(type);
+    const size_t n_scales = mote__k_panel_scales(type, j.k_pad);
+    const V e4m3 = v_set1(type == MOTE_K_E4M3 ? 0x1p60f : 1.0f);
+    const V inverse = v_broadcast(j.x + round64(4 * (size_t)j.k_pad));
+    const uint8_t *w = j.w;
+    const float *scales = j.scales;
+    for (uint32_t p = 0; p < j.n_panels; p++, scales += n_scales) {
+        V sum[H];
+        for (int h = 0; h < H; h++)
+            sum[h] = v_zero();
+        if (j.n_panels - p == 1 && j.next)
+            for (uint32_t line = 0; line < 2048; line += 64)
+                _mm_prefetch((const char *)j.next + line, _MM_HINT_T0);
+        for (uint32_t k = 0, u = 0; k < j.k_pad; k += columns, u++) {
+            const uint32_t steps = (j.k_pad - k < columns ? j.k_pad - k : columns) / 8;
+            one_unit(sum, w, j.x + 4 * (size_t)k, steps, scales, u, type);
+            w += (size_t)steps * step_bytes(type);
+        }
+        for (int h = 0; h < H; h++)
+            v_store_unaligned(y + (size_t)p * MOTE_PANEL + VL * h,
+                    v_mul(v_mul(sum[h], e4m3), inverse));
+    }
+}
+
+#define ONE_INSTANCE(type)                                                             \
+    static void one_##type(float *y, const one_job *j)                                 \
+    {                                                                                  \
+        one_run(y, j, MOTE_K_##type);                                                  \
+    }
+ONE_INSTANCE(BF16)
+ONE_INSTANCE(E4M3)
+ONE_INSTANCE(I8)
+ONE_INSTANCE(I4)
+
+static void one_token(float *y, const mote_k_matrix *w, uint32_t begin, uint32_t n,
+        const void *x, uint32_t form, const void *next)
+{
+    static void (*const run[MOTE_K_TYPES])(float *, const one_job *) = {
+            NULL, one_BF16, one_E4M3, one_I8, one_I4};
+    const one_job j = {.w = mote__k_panel(w, begin),
+            .x = x,
+            .scales = mote__k_scales(w, begin),
+            .next = next,
+            .k_pad = mote_k_pad(w->n_cols),
+            .n_panels = n};
+    (void)form;
+    run[w->type](y, &j);
 }
 
 /* ---- few tokens: weights convert in registers ---- */
@@ -282,7 +387,7 @@ ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
             V even = rows_in_order(type, sum[i][0][h]),
               odd = rows_in_order(type, sum[i][1][h]);
             if (type == MOTE_K_E4M3)
-                even = v_nan_where(even, nan[h]);
+                even = with_nan(even, nan[h]);
             add_partial(total[i][p] + VL * h, even, odd,
                     scale_of(type, j->panel[p].scales, k0 / unit_columns(type), h));
         }
@@ -434,7 +539,7 @@ ALWAYS void decode_block(
     if (type == MOTE_K_E4M3)
         for (int h = 0; h < H; h++) {
             float *first = out + VL * h;
-            v_store(first, v_nan_where(v_load((const uint8_t *)first), nan[h]));
+            v_store(first, with_nan(v_load((const uint8_t *)first), nan[h]));
         }
 }
 
