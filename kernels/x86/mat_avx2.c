@@ -103,10 +103,6 @@ INLINE VI vi_and(VI a, VI b)
 {
     return _mm256_and_si256(a, b);
 }
-INLINE VI vi_or(VI a, VI b)
-{
-    return _mm256_or_si256(a, b);
-}
 INLINE VI vi_xor(VI a, VI b)
 {
     return _mm256_xor_si256(a, b);

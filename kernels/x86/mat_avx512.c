@@ -107,10 +107,6 @@ INLINE VI vi_and(VI a, VI b)
 {
     return _mm512_and_si512(a, b);
 }
-INLINE VI vi_or(VI a, VI b)
-{
-    return _mm512_or_si512(a, b);
-}
 INLINE VI vi_xor(VI a, VI b)
 {
     return _mm512_xor_si512(a, b);
