@@ -325,6 +325,12 @@ static mote_status os_map(mote__file *f, mote_error *err)
     if (p == MAP_FAILED)
         return mote__fail(err, MOTE_E_IO, "cannot map %zu bytes: %s (errno %d)", n,
                 reason(errno), errno);
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    /* Have the page cache filled in runs of 2 MB, which one entry of the page table
+     * then maps: decoding from 4 KB pages is a quarter slower. What is there already
+     * stays as it is. A wish: file systems without large folios do not hear it. */
+    (void)madvise(p, n, MADV_HUGEPAGE);
+#endif
     f->map = p;
     f->map_size = n;
     f->data = (const uint8_t *)p + (f->base - begin);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* The same pack mapped and read into memory, in one process, a few tokens by turns:
+ * pack_mapped PACK [TURNS]. Memory whose speed changes from second to second, as on a
+ * shared host, then changes for both. Both must fit in memory. */
+#include "mote/mote.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EACH = 8, WARM = 40, TURNS_MAX = 1000 };
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double tokens(mote_session *s, uint32_t turn, int32_t vocab)
+{
+    double start = now();
+    for (uint32_t i = 0; i < EACH; i++) {
+        int32_t id = (int32_t)((turn * EACH + i) * 2654435761u % (uint32_t)vocab);
+        if (mote_session_eval(s, &id, 1, NULL) < 0)
+            exit(1);
+    }
+    return now() - start;
+}
+
+int main(int argc, char **argv)
+{
+    static double mapped[TURNS_MAX], ratios[TURNS_MAX];
+    mote_error err;
+    mote_model *m[2];
+    mote_session *s[2];
+    uint32_t turns = argc > 2 ? (uint32_t)atoi(argv[2]) : 24;
+    if (argc < 2 || !turns || turns > TURNS_MAX) {
+        fprintf(stderr, "usage: pack_mapped PACK [TURNS]\n");
+        return 1;
+    }
+    int fd = open(argv[1], O_RDONLY); /* cold: how a mapping fills the page cache */
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    close(fd);
+    mote_model_info info = MOTE_MODEL_INFO_INIT;
+    for (int i = 0; i < 2; i++) {
+        mote_model_options o = MOTE_MODEL_OPTIONS_INIT;
+        mote_session_options so = MOTE_SESSION_OPTIONS_INIT;
+        o.mapping = i ? MOTE_MAP_OFF : MOTE_MAP_ON;
+        so.context_tokens = EACH * (turns + WARM);
+        if (mote_model_open(&m[i], argv[1], &o, &err) < 0 ||
+                mote_model_get_info(m[i], &info, &err) < 0 ||
+                mote_session_open(&s[i], m[i], &so, &err) < 0) {
+            fprintf(stderr, "%s\n", err.message);
+            return 1;
+        }
+        for (uint32_t t = 0; t < WARM; t++)
+            (void)tokens(s[i], t % WARM, (int32_t)info.vocab_size);
+    }
+    for (uint32_t t = 0; t < turns; t++) {
+        double took[2];
+        for (int k = 0; k < 2; k++) {
+            int i = (k + (int)t) % 2;
+            took[i] = tokens(s[i], t % WARM, (int32_t)info.vocab_size);
+        }
+        mapped[t] = took[0];
+        ratios[t] = took[1] / took[0];
+    }
+    qsort(mapped, turns, sizeof *mapped, ascending);
+    qsort(ratios, turns, sizeof *ratios, ascending);
+    printf("mapped %.2f tokens/s, %.3f times as fast as in memory (half of the turns "
+           "%.3f to %.3f)\n",
+            EACH / mapped[turns / 2], ratios[turns / 2], ratios[turns / 4],
+            ratios[turns * 3 / 4]);
+    for (int i = 0; i < 2; i++) {
+        mote_session_close(s[i]);
+        mote_model_close(m[i]);
+    }
+    return 0;
+}
