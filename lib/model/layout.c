@@ -351,9 +351,83 @@ static mote_status build(builder *b)
     return mote__layout_place(b->l, b->err);
 }
 
+static const char *form_name(uint32_t form)
+{
+    static const char *const names[] = {[MOTE_K_F32] = "f32",
+            [MOTE_K_BF16] = "bf16",
+            [MOTE_K_E4M3] = "fp8",
+            [MOTE_K_I8] = "int8",
+            [MOTE_K_I4] = "int4"};
+    return form < MOTE_K_TYPES ? names[form] : "rows";
+}
+
+static int is_integer(uint32_t form)
+{
+    return form == MOTE_K_I8 || form == MOTE_K_I4;
+}
+
+static mote_status disagree(const mote__slot *first, const mote__slot *s,
+        const char *expected, mote_error *err)
+{
+    return mote__fail(err, MOTE_E_UNSUPPORTED,
+            "weights of layer %u: expected %s (expert %u) %s %s, which are %s, found "
+            "%s",
+            s->layer, mote__role_name(s->role), s->expert, expected,
+            mote__role_name(first->role), form_name(first->form), form_name(s->form));
+}
+
+/* Kernels multiply gate and up in one pass and take one form of activations for what
+ * reads the same ones: such matrices must be alike. A file may say otherwise. */
+static mote_status agree(const mote__layout *l, mote_error *err)
+{
+    const mote__slot *q = NULL, *gate = NULL, *down = NULL;
+    for (size_t i = 0; i < l->n_slots; i++) {
+        const mote__slot *s = &l->slots[i];
+        switch (s->role) {
+        case MOTE__ROLE_Q_A:
+            q = s;
+            break;
+        case MOTE__ROLE_Q_B:
+            if (!q || q->layer != s->layer)
+                q = s;
+            break;
+        case MOTE__ROLE_KV_A:
+            if (q && is_integer(s->form) != is_integer(q->form))
+                return disagree(q, s, "integers or not like", err);
+            break;
+        case MOTE__ROLE_GATE:
+            gate = s;
+            break;
+        case MOTE__ROLE_EXPERT_GATE:
+            if (s->expert == 0)
+                gate = s;
+            if (gate && s->form != gate->form)
+                return disagree(gate, s, "in the form of", err);
+            break;
+        case MOTE__ROLE_UP:
+        case MOTE__ROLE_EXPERT_UP:
+            if (gate && s->form != gate->form)
+                return disagree(gate, s, "in the form of", err);
+            break;
+        case MOTE__ROLE_EXPERT_DOWN:
+            if (s->expert == 0)
+                down = s;
+            if (down && s->form != down->form)
+                return disagree(down, s, "in the form of", err);
+            break;
+        default:
+            break;
+        }
+    }
+    return MOTE_OK;
+}
+
 mote_status mote__layout_place(mote__layout *l, mote_error *err)
 {
     uint64_t at = 0;
+    mote_status st = agree(l, err);
+    if (st < 0)
+        return st;
     for (size_t i = 0; i < l->n_slots; i++) {
         mote__slot *s = &l->slots[i];
         uint64_t align = s->role == MOTE__ROLE_EXPERT_GATE ? EXPERT_ALIGN : ALIGN;

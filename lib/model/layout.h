@@ -73,7 +73,8 @@ mote_status mote__layout_from_checkpoint(mote__layout *out, const mote__config *
  * `expert_type`. */
 mote_status mote__layout_from_config(mote__layout *out, const mote__config *c,
         uint32_t type, uint32_t expert_type, uint32_t mtp, mote_error *err);
-/* Set offsets anew after forms were changed. */
+/* Check that forms agree where one product reads several matrices, and set offsets
+ * (anew after forms were changed). */
 mote_status mote__layout_place(mote__layout *l, mote_error *err);
 void mote__layout_free(mote__layout *l);
 /* Bytes of data and scales of one sub-matrix. */

@@ -232,6 +232,35 @@ static void an_absent_weight_is_an_error(void **state)
     close_damaged(&d);
 }
 
+/* One product reads gate and up, and one set of activations all experts of a layer: a
+ * matrix whose type differs from its neighbours' would be read as what it is not. */
+static void weights_that_do_not_go_together_are_an_error(void **state)
+{
+    (void)state;
+    damaged d = open_damaged("v2-lite-bf16");
+    tensor t;
+    int n = 0;
+    for (size_t at = 0; next_tensor(&d, &at, "_proj.weight", &t);) {
+        char *dtype = strstr(t.entry, "\"BF16\"");
+        if (!strstr(t.name, ".mlp.") || strcmp(t.dtype, "BF16") != 0)
+            continue;
+        memcpy(dtype, "\"F16\" ", 6);
+        mote_model *model = NULL;
+        mote_error err = {0};
+        mote_status st = try(&d, &model, &err);
+        /* down of a dense MLP or of shared experts stands alone */
+        int alone = strstr(t.name, "down_proj") && !strstr(t.name, ".experts.");
+        if (st != (alone ? MOTE_OK : MOTE_E_UNSUPPORTED))
+            print_error("%s: %s\n", t.name, err.message);
+        assert_int_equal(st, alone ? MOTE_OK : MOTE_E_UNSUPPORTED);
+        assert_true(alone || (!model && strstr(err.message, "expected")));
+        mote_model_close(model);
+        n++;
+    }
+    assert_true(n > 20);
+    close_damaged(&d);
+}
+
 /* NaN anywhere in the weights reaches the logits as an error, or was refused on
  * opening; never a crash, never a wrong number. */
 static void nan_weights_are_a_numeric_error(void **state)
@@ -336,6 +365,7 @@ int main(void)
             cmocka_unit_test(a_scale_that_is_no_number_is_an_error),
             cmocka_unit_test(a_weight_of_the_wrong_shape_is_an_error),
             cmocka_unit_test(an_absent_weight_is_an_error),
+            cmocka_unit_test(weights_that_do_not_go_together_are_an_error),
             cmocka_unit_test(nan_weights_are_a_numeric_error),
             cmocka_unit_test(activations_beyond_fp16),
     };
