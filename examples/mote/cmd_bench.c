@@ -32,7 +32,7 @@ static void list_options(cli_set *set, bench_args *a)
             "random weights in the shape of deepseek-v2-lite, moonlight-16b, "
             "deepseek-v3, kimi-k2 or tiny-v3");
     cli_add(set, 0, "layers", CLI_U32, &a->layers, "N", "cut the preset to N layers");
-    cli_add(set, 0, "type", CLI_CHOICE, &a->type, "bf16|fp8|int8|int4",
+    cli_add(set, 0, "type", CLI_CHOICE, &a->type, "bf16|fp8|int8|int4|int4-all",
             "type of the preset's weights; fp8 by default");
     cli_add_range(set, 'p', "prefill", CLI_LIST, &a->prefill, "N,...", 0, 1u << 24,
             "prompt tokens; 512 by default, 0: none");

@@ -27,9 +27,9 @@ int cmd_pack(int argc, char **argv)
     cli_add(&set, 'm', "model", CLI_TEXT, &model, "DIR", "checkpoint directory");
     cli_add(&set, 'o', "output", CLI_TEXT, &output, "FILE", "the pack to write");
     cli_add_field(&set, 0, "type", MOTE_OPTIONS_PACK, &o, "type",
-            "keep|bf16|fp8|int8|int4", NULL);
+            "keep|bf16|fp8|int8|int4|int4-all", NULL);
     cli_add_field(&set, 0, "expert-type", MOTE_OPTIONS_PACK, &o, "expert_type",
-            "keep|bf16|fp8|int8|int4", NULL);
+            "keep|bf16|fp8|int8|int4|int4-all", NULL);
     cli_add_field(&set, 0, "zstd", MOTE_OPTIONS_PACK, &o, "zstd_level", "LEVEL",
             "compress losslessly, 1 to 22; 0: not");
     cli_add_field(&set, 0, "importance", MOTE_OPTIONS_PACK, &o, "importance", "FILE",

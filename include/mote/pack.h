@@ -23,12 +23,15 @@ MOTE_BEGIN_DECLS
 #define MOTE_TYPE_FP8 2u  /**< e4m3 with a scale per 16x128 block */
 #define MOTE_TYPE_INT8 3u /**< int8 with a scale per 64 columns of a row */
 #define MOTE_TYPE_INT4 4u /**< int4 with a scale per 32 columns of a row */
+#define MOTE_TYPE_INT4_ALL 5u /**< int4 for what INT4 leaves at int8, too */
 
 /** How to pack. Zero means default. */
 typedef struct mote_pack_options {
     uint32_t struct_size;       /**< set by ::MOTE_PACK_OPTIONS_INIT */
-    uint32_t type;              /**< MOTE_TYPE_... of weight matrices. int4 applies to
-                                     routed experts; the rest becomes int8 */
+    uint32_t type;              /**< MOTE_TYPE_... of weight matrices. INT4 applies to
+                                     routed experts, the rest becomes int8; INT4_ALL
+                                     to all but the MTP module (int8): fewest bytes
+                                     per token, more loss */
     uint32_t expert_type;       /**< MOTE_TYPE_... of routed experts; KEEP: as type */
     int32_t zstd_level;         /**< 1..22: compress losslessly; 0: not */
     const char *importance;     /**< file written by mote_pack_calibrate(); NULL: none */

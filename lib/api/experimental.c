@@ -21,7 +21,8 @@ static const uint32_t types[] = {[MOTE_TYPE_KEEP] = MOTE_K_E4M3,
         [MOTE_TYPE_BF16] = MOTE_K_BF16,
         [MOTE_TYPE_FP8] = MOTE_K_E4M3,
         [MOTE_TYPE_INT8] = MOTE_K_I8,
-        [MOTE_TYPE_INT4] = MOTE_K_I4};
+        [MOTE_TYPE_INT4] = MOTE_K_I4,
+        [MOTE_TYPE_INT4_ALL] = MOTE_K_I4};
 
 /* A preset cut to n_layers, and the kinds of its weights: int4 keeps everything but
  * routed experts at 8 bits, as packs do. */
@@ -42,7 +43,7 @@ static mote_status shape(mote__config *c, uint32_t *dense, uint32_t *expert,
     if (c->first_k_dense_replace > c->num_hidden_layers)
         c->first_k_dense_replace = c->num_hidden_layers;
     *expert = types[type];
-    *dense = *expert == MOTE_K_I4 ? MOTE_K_I8 : *expert;
+    *dense = type == MOTE_TYPE_INT4 ? MOTE_K_I8 : *expert;
     return MOTE_OK;
 }
 

@@ -358,10 +358,12 @@ static mote_status write_weights(packer *k, mote__pack_writer *w, uint64_t *hash
 static const uint32_t kinds[] = {[MOTE_TYPE_BF16] = MOTE_K_BF16,
         [MOTE_TYPE_FP8] = MOTE_K_E4M3,
         [MOTE_TYPE_INT8] = MOTE_K_I8,
-        [MOTE_TYPE_INT4] = MOTE_K_I4};
+        [MOTE_TYPE_INT4] = MOTE_K_I4,
+        [MOTE_TYPE_INT4_ALL] = MOTE_K_I4};
 
-/* Forms of the pack: experts at the chosen type, everything else at 8 bits or more (a
- * 4-bit MTP module or head loses far more than it saves). */
+/* Forms of the pack: experts at the chosen type, everything else at 8 bits or more
+ * unless asked for (a 4-bit head loses more than experts do); the MTP module always
+ * (its drafts are worth more than its bytes). */
 static void choose_forms(mote__layout *to, const mote_pack_options *o)
 {
     uint32_t dense = o->type, expert = o->expert_type ? o->expert_type : o->type;
@@ -370,8 +372,8 @@ static void choose_forms(mote__layout *to, const mote_pack_options *o)
     for (size_t i = 0; i < to->n_slots; i++) {
         mote__slot *s = &to->slots[i];
         uint32_t type = s->role >= MOTE__ROLE_EXPERT_GATE ? expert : dense;
-        if (s->role >= MOTE__ROLE_EXPERT_GATE && s->layer + to->mtp >= to->n_layers &&
-                to->mtp && type == MOTE_TYPE_INT4)
+        int of_mtp = to->mtp && s->layer + to->mtp >= to->n_layers;
+        if (of_mtp && (type == MOTE_TYPE_INT4 || type == MOTE_TYPE_INT4_ALL))
             type = MOTE_TYPE_INT8;
         if (s->form < MOTE_K_TYPES && type != MOTE_TYPE_KEEP)
             s->form = kinds[type];

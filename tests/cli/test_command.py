@@ -596,7 +596,7 @@ class Pack(Case):
         text = self.write("text", "Once upon a time, there was a little girl. " * 20)
         importance = self.path("importance")
         self.ok("calibrate", "-m", MODEL, "-f", text, "-o", importance)
-        for more in (["--type", "int8"], ["--type", "int4"],
+        for more in (["--type", "int8"], ["--type", "int4"], ["--type", "int4-all"],
                      ["--expert-type", "int4", "--importance", importance]):
             path, data = self.pack("small.mote", *more)
             if "int8" not in more:
@@ -693,7 +693,7 @@ class Presets(Case):
     """Random weights of a known shape, measured and packed."""
 
     def test_bench(self):
-        for kind in ("fp8", "bf16", "int8", "int4"):
+        for kind in ("fp8", "bf16", "int8", "int4", "int4-all"):
             done = mote("bench", "--preset", "tiny-v3", "--type", kind, "-p", "24", "-n", "6", "-d",
                         "0,8", "-r", "1", "-t", "1,2", "--mtp", "2", "--accept", "0.8",
                         "--sessions", "3", "--json")
@@ -706,7 +706,7 @@ class Presets(Case):
                             "read_bandwidth_bytes_per_s", "peak_flops_per_s", "peak_rss_bytes"):
                     self.assertGreater(r[key], 0, key)
                 # all but the embedding, of which a token reads one row, and idle experts
-                self.assertGreater(r["active_bytes_per_token"], 2_000_000)
+                self.assertGreater(r["active_bytes_per_token"], 1_900_000)
                 self.assertLess(r["active_bytes_per_token"], 7_500_000)
                 self.assertEqual(r["speculation"]["draft_tokens"], 2)
                 self.assertGreaterEqual(r["speculation"]["tokens_per_pass"], 1)
@@ -716,7 +716,7 @@ class Presets(Case):
         self.assertIn(b"of the read bandwidth", text.stdout)
 
     def test_pack(self):
-        for kind in ("fp8", "bf16", "int8", "int4"):
+        for kind in ("fp8", "bf16", "int8", "int4", "int4-all"):
             one, two = self.path("one.mote"), self.path("two.mote")
             for at in (one, two):
                 done = mote("pack", "--preset", "tiny-v3", "--type", kind, "-o", at)

@@ -81,6 +81,7 @@ return {
     TYPE_FP8 = 2,
     TYPE_INT8 = 3,
     TYPE_INT4 = 4,
+    TYPE_INT4_ALL = 5,
   },
   option_kinds = {
     mote_model_options = 1,

@@ -276,7 +276,7 @@ def bundled() -> Path:
 def pack(checkpoint: PathLike, path: PathLike, *, progress: Optional[Progress] = None,
          **options: Any) -> None:
     """Write a pack. Options by name: type, expert_type ("keep", "bf16", "fp8", "int8",
-    "int4"), zstd_level, importance."""
+    "int4", "int4-all"), zstd_level, importance."""
     o = n.PackOptions()
     importance = options.pop("importance", None)
     set_options(n.OPTIONS_PACK, o, options)
