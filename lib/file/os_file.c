@@ -20,6 +20,54 @@
 #include <unistd.h>
 #endif
 
+/* strerror() is neither thread-safe nor independent of the locale: the few reasons that
+ * people meet have their own words, the rest a number. */
+static const char *reason(int e)
+{
+    switch (e) {
+    case ENOENT:
+        return "no such file";
+    case ENOTDIR:
+        return "part of the path is not a directory";
+    case EACCES:
+    case EPERM:
+        return "permission denied";
+    case EMFILE:
+    case ENFILE:
+        return "too many open files";
+    case ENAMETOOLONG:
+        return "the path is too long";
+    case ELOOP:
+        return "too many symbolic links";
+    case ENOMEM:
+        return "out of memory";
+    case EIO:
+        return "input/output error";
+    case EBADF:
+        return "bad file descriptor";
+    case ENOSPC:
+        return "no space left on the device";
+    case EROFS:
+        return "the file system is read-only";
+    case EFBIG:
+        return "the file is too large";
+    case EISDIR:
+        return "is a directory";
+    case ENXIO:
+        return "is not a regular file";
+    default:
+        return "the system refused";
+    }
+}
+
+mote_status mote__file_not_written(const char *path, mote_error *err)
+{
+    const int e = errno;
+    mote__path_text shown;
+    return mote__fail(err, MOTE_E_IO, "%s could not be written: %s (errno %d)",
+            mote__path_shown(&shown, path), reason(e), e);
+}
+
 /* One read call asks for at most this much: some systems refuse more than 2 GiB. */
 enum { READ_MAX = 1 << 30 };
 
@@ -64,11 +112,33 @@ int mote__file_flush(FILE *f)
     return fflush(f) == 0 && _commit(_fileno(f)) == 0 ? 0 : -1;
 }
 
+FILE *mote__file_create(const char *path)
+{
+    wchar_t *w = wide(path);
+    FILE *f = w ? _wfopen(w, L"wb") : NULL;
+    if (!w)
+        errno = ENOMEM;
+    free(w);
+    return f;
+}
+
+void mote__file_remove(const char *path)
+{
+    wchar_t *w = wide(path);
+    if (w)
+        _wremove(w);
+    free(w);
+}
+
 int mote__file_rename(const char *from, const char *to)
 {
     wchar_t *a = wide(from), *b = wide(to);
     BOOL ok = a && b &&
               MoveFileExW(a, b, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH);
+    if (!ok) {
+        DWORD e = GetLastError();
+        errno = e == ERROR_ACCESS_DENIED || e == ERROR_SHARING_VIOLATION ? EACCES : EIO;
+    }
     free(a);
     free(b);
     return ok ? 0 : -1;
@@ -208,43 +278,19 @@ static void os_close(intptr_t handle, void *map, size_t map_size)
 
 #else /* POSIX */
 
-/* strerror() is neither thread-safe nor independent of the locale: the few reasons that
- * people meet have their own words, the rest a number. */
-static const char *reason(int e)
-{
-    switch (e) {
-    case ENOENT:
-        return "no such file";
-    case ENOTDIR:
-        return "part of the path is not a directory";
-    case EACCES:
-    case EPERM:
-        return "permission denied";
-    case EMFILE:
-    case ENFILE:
-        return "too many open files";
-    case ENAMETOOLONG:
-        return "the path is too long";
-    case ELOOP:
-        return "too many symbolic links";
-    case ENOMEM:
-        return "out of memory";
-    case EIO:
-        return "input/output error";
-    case EBADF:
-        return "bad file descriptor";
-    case EISDIR:
-        return "is a directory";
-    case ENXIO:
-        return "is not a regular file";
-    default:
-        return "the system refused";
-    }
-}
-
 int mote__file_flush(FILE *f)
 {
     return fflush(f) == 0 && fsync(fileno(f)) == 0 ? 0 : -1;
+}
+
+FILE *mote__file_create(const char *path)
+{
+    return fopen(path, "wb");
+}
+
+void mote__file_remove(const char *path)
+{
+    remove(path);
 }
 
 int mote__file_rename(const char *from, const char *to)

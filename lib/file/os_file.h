@@ -39,11 +39,17 @@ void mote__file_close(mote__file *f);
 mote_status mote__file_open_direct(
         mote__file *out, const mote__file *from, mote_error *err);
 
-/* Writing goes through stdio. Everything to the disk itself, so that a rename that
+/* Writing goes through stdio. Create or empty a file (binary); NULL sets errno. */
+FILE *mote__file_create(const char *path);
+void mote__file_remove(const char *path);
+/* Everything to the disk itself, so that a rename that
  * follows never shows an incomplete file; 0, or -1. */
 int mote__file_flush(FILE *f);
 /* Rename, replacing what has the name; 0, or -1. */
 int mote__file_rename(const char *from, const char *to);
+/* Writing, creating or renaming failed: MOTE_E_IO with errno's reason. Call it before
+ * anything else changes errno. */
+mote_status mote__file_not_written(const char *path, mote_error *err);
 
 enum mote__path_kind {
     MOTE__PATH_ABSENT,

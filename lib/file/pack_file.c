@@ -179,7 +179,7 @@ static mote_status pad(mote__pack_writer *w, uint64_t align, mote_error *err)
     static const uint8_t zeros[4096];
     uint64_t n = (align - w->at % align) % align;
     if (n && fwrite(zeros, 1, (size_t)n, w->file) != n)
-        return mote__fail(err, MOTE_E_IO, "%.400s could not be written", w->temporary);
+        return mote__file_not_written(w->temporary, err);
     w->at += n;
     return MOTE_OK;
 }
@@ -201,17 +201,16 @@ mote_status mote__pack_writer_open(
     memcpy(w->path, path, n + 1);
     snprintf(w->temporary, n + 6, "%s.part", path);
     w->flags = flags;
-    w->file = fopen(w->temporary, "wb");
+    w->file = mote__file_create(w->temporary);
     if (!w->file) {
-        mote_status st =
-                mote__fail(err, MOTE_E_IO, "%.400s cannot be created", w->temporary);
+        mote_status st = mote__file_not_written(w->temporary, err);
         mote__pack_writer_close(w);
         return st;
     }
     mote_status st = MOTE_OK;
     static const uint8_t zeros[MOTE__PACK_HEADER];
     if (fwrite(zeros, 1, sizeof zeros, w->file) != sizeof zeros)
-        st = mote__fail(err, MOTE_E_IO, "%.400s could not be written", w->temporary);
+        st = mote__file_not_written(w->temporary, err);
     w->at = sizeof zeros;
     if (st < 0) {
         mote__pack_writer_close(w);
@@ -250,7 +249,7 @@ mote_status mote__pack_writer_put(
         mote__pack_writer *w, const void *data, size_t n, mote_error *err)
 {
     if (n && fwrite(data, 1, n, w->file) != n)
-        return mote__fail(err, MOTE_E_IO, "%.400s could not be written", w->temporary);
+        return mote__file_not_written(w->temporary, err);
     if (w->sections[w->n_sections - 1].kind != MOTE__PACK_WEIGHTS)
         mote__hash_add(&w->hash, data, n);
     w->at += n;
@@ -288,8 +287,9 @@ mote_status mote__pack_writer_finish(mote__pack_writer *w, mote_error *err)
     bad |= fclose(w->file) != 0;
     w->file = NULL;
     if (bad || mote__file_rename(w->temporary, w->path) < 0) {
-        remove(w->temporary);
-        return mote__fail(err, MOTE_E_IO, "%.400s could not be written", w->path);
+        mote_status st = mote__file_not_written(w->path, err);
+        mote__file_remove(w->temporary);
+        return st;
     }
     return MOTE_OK;
 }
@@ -300,7 +300,7 @@ void mote__pack_writer_close(mote__pack_writer *w)
         return;
     if (w->file) {
         fclose(w->file);
-        remove(w->temporary);
+        mote__file_remove(w->temporary);
     }
     free(w->path);
     free(w->temporary);

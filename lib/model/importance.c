@@ -189,9 +189,9 @@ static uint64_t shape_hash(const mote__importance *im)
 mote_status mote__importance_save(
         const mote__importance *im, const char *path, mote_error *err)
 {
-    FILE *f = fopen(path, "wb");
+    FILE *f = mote__file_create(path);
     if (!f)
-        return mote__fail(err, MOTE_E_IO, "%.400s cannot be created", path);
+        return mote__file_not_written(path, err);
     uint64_t shape = shape_hash(im);
     size_t total = im->at[im->n_vectors];
     mote__hash h;
@@ -205,8 +205,9 @@ mote_status mote__importance_save(
              fwrite(&sum, 8, 1, f) == 1;
     ok &= fclose(f) == 0;
     if (!ok) {
-        remove(path);
-        return mote__fail(err, MOTE_E_IO, "%.400s could not be written", path);
+        mote_status st = mote__file_not_written(path, err);
+        mote__file_remove(path);
+        return st;
     }
     return MOTE_OK;
 }

@@ -139,6 +139,7 @@ typedef struct sink {
     uint8_t *buffer;
     size_t capacity, length;
     FILE *file;
+    const char *path; /* of file */
     ZSTD_CCtx *z;
     uint8_t *chunk;
     mote__hash hash;
@@ -147,7 +148,7 @@ typedef struct sink {
 static mote_status emit(sink *k, const void *data, size_t n, mote_error *err)
 {
     if (k->file && fwrite(data, 1, n, k->file) != n)
-        return mote__fail(err, MOTE_E_IO, "the snapshot could not be written");
+        return mote__file_not_written(k->path, err);
     if (k->buffer) {
         if (n > k->capacity - k->length)
             return mote__fail(err, MOTE_E_INVALID,
@@ -257,18 +258,20 @@ mote_status mote_session_save_file(mote_session *s, const char *path, mote_error
     if (!temporary)
         return mote__fail_memory(err, n, "a file name");
     snprintf(temporary, n, "%s.part", path);
-    sink k = {.file = fopen(temporary, "wb")};
+    sink k = {.file = mote__file_create(temporary), .path = temporary};
     mote_status st;
     if (!k.file) {
-        st = mote__fail(err, MOTE_E_IO, "%.400s cannot be created", temporary);
+        st = mote__file_not_written(temporary, err);
     } else {
         st = save(s, &k, err);
+        if (st >= 0 && mote__file_flush(k.file) < 0)
+            st = mote__file_not_written(temporary, err);
         if (fclose(k.file) != 0 && st >= 0)
-            st = mote__fail(err, MOTE_E_IO, "%.400s could not be written", temporary);
-        if (st >= 0 && rename(temporary, path) != 0)
-            st = mote__fail(err, MOTE_E_IO, "%.400s cannot be created", path);
+            st = mote__file_not_written(temporary, err);
+        if (st >= 0 && mote__file_rename(temporary, path) < 0)
+            st = mote__file_not_written(path, err);
         if (st < 0)
-            remove(temporary);
+            mote__file_remove(temporary);
     }
     free(temporary);
     return st;
