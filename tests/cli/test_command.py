@@ -740,7 +740,7 @@ class Presets(Case):
         seen = set()
         for command in ("run", "chat", "info", "logits", "perplexity", "bench", "pack"):
             help_text = mote(command, "--help").stdout.decode()
-            for option, choices in re.findall(r"--([a-z-]+) ([a-z0-9]+(?:\|[a-z0-9]+)+)", help_text):
+            for option, choices in re.findall(r"--([a-z-]+) ([a-z0-9-]+(?:\|[a-z0-9-]+)+)", help_text):
                 if option in names:
                     seen.add((option, choices))
                     hidden = {"default"} if option != "type" or command != "bench" else {"keep"}

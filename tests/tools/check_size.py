@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 CORE_MAX = 600_000
-ALL_MAX = 900_000
+ALL_MAX = 950_000
 
 
 def sections(path):
