@@ -105,7 +105,9 @@ static int ring_submit(mote__reads *base, mote__read *r)
     /* Copying is for the kernel's threads, not for who submits. */
     sqe.flags = r->cached ? IOSQE_ASYNC : 0;
     sqe.user_data = (uint64_t)(uintptr_t)r;
-    r->done = 0;
+    /* What this thread wrote into r is seen by the one that takes its completion: the
+     * kernel orders them, which the language (and a race detector) cannot know. */
+    __atomic_store_n(&r->done, 0, __ATOMIC_RELEASE);
     return submit(q, &sqe);
 }
 
@@ -156,7 +158,7 @@ static mote__read *ring_wait(mote__reads *base)
     }
 out:
     pthread_mutex_unlock(&q->reaping);
-    if (r)
+    if (r && __atomic_load_n(&r->done, __ATOMIC_ACQUIRE) == 0)
         r->done = c.res >= 0 && (size_t)c.res == r->n;
     return r;
 }
