@@ -100,7 +100,7 @@ static uint64_t arrays(mote_session *s, uint8_t *base)
     s->mtp_state = carve(base, &at, c->hidden_size, 4);
     s->logits = carve(base, &at, (uint64_t)MOTE__HEAD_ROWS * c->vocab_size, 4);
     s->rare = carve(base, &at, MOTE__RARE_MAX, sizeof *s->rare);
-    s->expanded = carve(base, &at, s->context / 32 + 1, 4);
+    s->expanded = carve(base, &at, mote__session_form_words(s), 4);
     s->panel_marks = carve(base, &at, mote_k_panels(c->vocab_size) / 8 + 1, 1);
     s->gen.masks =
             carve(base, &at, (MOTE__DRAFT_MAX + 1) * mote__session_mask_words(s), 4);
@@ -155,7 +155,7 @@ static mote_status open_sized(mote_session **out, mote_model *m,
     s->stats.struct_size = sizeof s->stats;
     s->force_acceptance = -1;
     s->expand_from = MOTE_EXPANDED_TOKENS;
-    memset(s->expanded, 0, (s->context / 32 + 1) * sizeof *s->expanded);
+    memset(s->expanded, 0, mote__session_form_words(s) * sizeof *s->expanded);
     atomic_init(&s->cancel, 0);
     atomic_init(&s->busy, 0);
     mote__drafter_init(&s->drafter);
@@ -204,7 +204,7 @@ static mote_status fork_session(mote_session **out, mote_session *s, mote_error 
     f->mtp_eval = s->mtp_eval;
     f->mtp_lost = s->mtp_lost;
     f->drafter = s->drafter;
-    memcpy(f->expanded, s->expanded, (s->context / 32 + 1) * sizeof *s->expanded);
+    memcpy(f->expanded, s->expanded, mote__session_form_words(s) * sizeof *s->expanded);
     for (uint32_t p = s->kept_begin; p < s->n_eval; p++)
         memcpy(f->hidden + (size_t)(p % f->ring) * hidden, mote__session_hidden(s, p),
                 hidden * sizeof(float));
@@ -287,10 +287,6 @@ static mote_status compute_chunk(mote_session *s, uint32_t n, mote_error *err)
     if (st < 0)
         return st;
     const float *out = mote__work_out(s->work);
-    for (uint32_t i = begin; i < begin + n; i++) {
-        const uint32_t bit = 1u << i % 32;
-        s->expanded[i / 32] = (s->expanded[i / 32] & ~bit) | (s->expanding ? bit : 0);
-    }
     for (uint32_t i = 0; i < n; i++)
         memcpy(s->hidden + (size_t)((begin + i) % s->ring) * hidden, out + i * hidden,
                 hidden * sizeof(float));
@@ -300,6 +296,10 @@ static mote_status compute_chunk(mote_session *s, uint32_t n, mote_error *err)
 
 void mote__session_computed(mote_session *s, uint32_t n)
 {
+    for (uint32_t i = s->n_eval; i < s->n_eval + n; i++) {
+        const uint32_t bit = 1u << i % 32;
+        s->expanded[i / 32] = (s->expanded[i / 32] & ~bit) | (s->expanding ? bit : 0);
+    }
     s->n_eval += n;
     if (s->n_eval > s->ring && s->kept_begin < s->n_eval - s->ring)
         s->kept_begin = s->n_eval - s->ring;

@@ -88,7 +88,7 @@ struct mote_session {
     uint8_t *panel_marks;  /* [panels / 8 + 1] */
     uint32_t expanding;    /* 1: tokens computed now attend in expanded form */
     uint32_t expand_from;  /* MOTE_EXPANDED_TOKENS; tests lower it */
-    uint32_t *expanded;    /* [context / 32 + 1]: a bit per position computed so */
+    uint32_t *expanded;    /* [form_words]: a bit per position computed so */
     uint32_t batch_mark;   /* place in a batch, from 1; 0 outside */
     mote__drafter drafter;
     mote__generation gen;
@@ -139,6 +139,11 @@ mote_status mote__session_mtp_keep_up(
 mote_status mote__session_check_cancel(mote_session *s, mote_error *err);
 /* The state of position n_eval is known and stored: advance. */
 void mote__session_computed(mote_session *s, uint32_t n);
+/* Words of the bits that tell positions' form of attention. */
+static inline uint32_t mote__session_form_words(const mote_session *s)
+{
+    return s->context / 32 + 1;
+}
 /* Decide whether drafts look at a part of the vocabulary (draft_head.c). */
 void mote__draft_head_init(mote_session *s);
 /* A round whose known tokens are tokens[0, n) begins. */

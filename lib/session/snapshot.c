@@ -399,6 +399,7 @@ static mote_status load_from_memory(
     kv = old;
     memcpy(s->tokens, tokens, n * sizeof *tokens);
     s->n_tokens = s->n_eval = n;
+    memset(s->expanded, 0, mote__session_form_words(s) * sizeof *s->expanded);
     s->kept_begin = n ? n - 1 : 0;
     s->mtp_base = s->mtp_eval = 0;
     if (mtp)

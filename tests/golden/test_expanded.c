@@ -191,6 +191,50 @@ static void test_generation(void **state)
     mote_model_close(m);
 }
 
+static uint32_t expanded_in(const mote_session *s, uint32_t from, uint32_t to)
+{
+    uint32_t n = 0;
+    for (uint32_t i = from; i < to; i++)
+        n += s->expanded[i / 32] >> i % 32 & 1;
+    return n;
+}
+
+/* How a position was computed is forgotten when it is computed anew or loaded. */
+static void test_forms(void **state)
+{
+    enum { N = 200, BACK = 10, STEPS = 5 };
+    int32_t ids[N];
+    size_t room, n;
+    (void)state;
+    make_tokens(ids, N);
+    mote_model *m = bundled(2);
+    mote_session *s = session(m, MOTE_PRECISION_FINE, 0, MOTE_DRAFT_OFF);
+    mote_generate_options g = MOTE_GENERATE_OPTIONS_INIT;
+    mote_piece p = MOTE_PIECE_INIT;
+    g.max_tokens = STEPS;
+    g.ignore_eos = 1;
+    MUST(mote_session_eval(s, ids, N, err));
+    assert_int_equal(expanded_in(s, 0, N), N);
+    MUST(mote_session_rewind(s, BACK, err));
+    MUST(mote_session_generate(s, &g, NULL, err));
+    for (uint32_t i = 0; i < STEPS; i++) {
+        mote_status st;
+        MUST(mote_session_next_batch(&s, 1, &p, &st, err));
+        assert_int_equal(st, MOTE_OK);
+    }
+    assert_int_equal(expanded_in(s, 0, BACK), BACK);
+    assert_int_equal(expanded_in(s, BACK, s->n_eval), 0);
+    MUST(mote_session_save(s, NULL, 0, &room, err));
+    uint8_t *data = malloc(room);
+    assert_non_null(data);
+    MUST(mote_session_save(s, data, room, &n, err));
+    MUST(mote_session_load(s, data, n, err));
+    assert_int_equal(expanded_in(s, 0, CONTEXT), 0);
+    free(data);
+    mote_session_close(s);
+    mote_model_close(m);
+}
+
 /* The plan counts the buffers of keys and values, to the byte. */
 static void test_memory(void **state)
 {
@@ -218,6 +262,7 @@ int main(void)
             cmocka_unit_test(test_oracles),
             cmocka_unit_test(test_prompt),
             cmocka_unit_test(test_generation),
+            cmocka_unit_test(test_forms),
             cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
