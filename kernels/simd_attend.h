@@ -23,6 +23,7 @@
 #define MOTE_KERNELS_SIMD_ATTEND_H
 #include "kernels/simd.h"
 #include "kernels/simd_latent.h"
+#include "kernels/simd_ops.h"
 
 #if defined(__AVX512F__) || defined(__aarch64__)
 enum { TILE_H = 4 }; /* 16 accumulators of 32 registers */
@@ -224,28 +225,8 @@ ATTEND_INLINE void attend_sums(const attend_state *s, attend_rows *r, size_t hea
 /* Softmax of one head's scores over n tokens, joined to what came before. */
 static void attend_softmax(const attend_state *s, size_t head, size_t n, float scale)
 {
-    float *p = s->p + head * BLOCK;
-    const vf vscale = v_set1(scale);
-    for (size_t t = n; t < BLOCK; t++)
-        p[t] = p[n - 1]; /* changes no maximum */
-    vf top = v_set1(s->top[head]);
-    for (size_t t = 0; t < n; t += VW) {
-        const vf x = v_mul(v_load(p + t), vscale);
-        v_store(p + t, x);
-        top = v_top(top, x);
-    }
-    const float max = v_max(top);
-    for (size_t t = n; t < BLOCK; t++)
-        p[t] = -INFINITY; /* weight 0 */
-    vf total = v_set1(0);
-    for (size_t t = 0; t < BLOCK; t += VW) {
-        const vf x = v_exp(v_sub(v_load(p + t), v_set1(max)));
-        v_store(p + t, x);
-        total = v_add(total, x);
-    }
-    s->rescale[head] = mote__exp(s->top[head] - max);
-    s->total[head] = s->total[head] * s->rescale[head] + v_sum(total);
-    s->top[head] = max;
+    s->rescale[head] = ops_soften(s->p + head * BLOCK, (uint32_t)n, BLOCK, scale,
+            &s->top[head], &s->total[head]);
 }
 
 /* One block for all heads; `heads` and `bf16` are constants in each copy. */

@@ -127,7 +127,7 @@ static float ops_soften(
     for (size_t i = n; i < n_pad; i++)
         p[i] = p[n - 1]; /* changes no maximum */
     vf t = v_set1(*top);
-    for (size_t i = 0; i < n_pad; i += VW) {
+    for (size_t i = 0; i < n; i += VW) {
         const vf x = v_mul(v_load(p + i), vscale);
         v_store(p + i, x);
         t = v_top(t, x);
