@@ -43,6 +43,22 @@ static size_t act_bytes(uint32_t form, uint32_t k);
 static void compute(const job *j, totals *total);
 static void silu_times(float *h, const float *a, const float *b);
 
+static inline void act_rows(const uint8_t **x, const void *act, size_t bytes,
+        const uint32_t *index, uint32_t first, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        x[i] = mote__k_act_row(act, bytes, index, first + i);
+}
+
+/* A panel's results, of which `left` rows or more are in the matrix. */
+static inline void put_panel(float *to, const float *from, uint32_t left)
+{
+    if (left >= MOTE_PANEL) /* a size that the compiler knows */
+        memcpy(to, from, MOTE_PANEL * sizeof *to);
+    else
+        memcpy(to, from, left * sizeof *to);
+}
+
 #ifdef DRIVER_ONE_TOKEN
 static void one_token(float *y, const mote_k_matrix *w, uint32_t begin, uint32_t n,
         const void *x, uint32_t form, const void *next);
@@ -83,7 +99,7 @@ static void gate_up_one(float *h, const mote_k_matrix *gate, const mote_k_matrix
             const uint32_t row = (p + s) * MOTE_PANEL, left = gate->n_rows - row;
             float out[MOTE_PANEL];
             silu_times(out, a[s], b[s]);
-            memcpy(h + row, out, (left < MOTE_PANEL ? left : MOTE_PANEL) * sizeof *h);
+            put_panel(h + row, out, left);
         }
     }
 }
@@ -111,10 +127,7 @@ static void matmul_few(float *y, size_t ldy, const mote_k_matrix *w, uint32_t be
         for (uint32_t i = 0; i < n; i++)
             for (uint32_t s = 0; s < count; s++) {
                 const uint32_t row = (p + s) * MOTE_PANEL, left = w->n_rows - row;
-                if (left >= MOTE_PANEL) /* a size that the compiler knows */
-                    memcpy(y + i * ldy + row, out[s][i], sizeof out[s][i]);
-                else
-                    memcpy(y + i * ldy + row, out[s][i], left * sizeof *y);
+                put_panel(y + i * ldy + row, out[s][i], left);
             }
     }
 }
@@ -135,8 +148,7 @@ static void gate_up_few(float *h, size_t ldh, const mote_k_matrix *gate,
                 const uint32_t row = (p + s) * MOTE_PANEL, left = gate->n_rows - row;
                 float out[MOTE_PANEL];
                 silu_times(out, a[s][i], b[s][i]);
-                memcpy(h + i * ldh + row, out,
-                        (left < MOTE_PANEL ? left : MOTE_PANEL) * sizeof *h);
+                put_panel(h + i * ldh + row, out, left);
             }
     }
 }
@@ -154,8 +166,7 @@ static void driver_rows(job *j, const void *act, size_t bytes, const uint32_t *i
 {
     const uint32_t left = n - first, parts = (left + DRIVER_TOKENS - 1) / DRIVER_TOKENS;
     j->n = (left + parts - 1) / parts;
-    for (uint32_t i = 0; i < j->n; i++)
-        j->x[i] = mote__k_act_row(act, bytes, index, first + i);
+    act_rows(j->x, act, bytes, index, first, j->n);
 }
 
 static void matmul(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
@@ -171,8 +182,7 @@ static void matmul(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
 #ifdef DRIVER_FEW
     if (is_few(w, form, n)) {
         const uint8_t *x[DRIVER_FEW];
-        for (uint32_t i = 0; i < n; i++)
-            x[i] = mote__k_act_row(act, bytes, index, i);
+        act_rows(x, act, bytes, index, 0, n);
         matmul_few(y, ldy, w, begin, end, x, form, n);
         return;
     }
@@ -216,8 +226,7 @@ static void gate_up(float *h, size_t ldh, const mote_k_matrix *gate,
 #ifdef DRIVER_FEW
     if (is_few(gate, form, n)) {
         const uint8_t *x[DRIVER_FEW];
-        for (uint32_t i = 0; i < n; i++)
-            x[i] = mote__k_act_row(act, bytes, index, i);
+        act_rows(x, act, bytes, index, 0, n);
         gate_up_few(h, ldh, gate, up, begin, end, x, form, n);
         return;
     }
@@ -239,12 +248,9 @@ static void gate_up(float *h, size_t ldh, const mote_k_matrix *gate,
                 for (uint32_t s = 0; s < j.n_panels; s += 2) {
                     const uint32_t row = (p + s / 2) * MOTE_PANEL;
                     const uint32_t left = gate->n_rows - row;
-                    float out[MOTE_PANEL], *to = h + (i0 + i) * ldh + row;
+                    float out[MOTE_PANEL];
                     silu_times(out, total[i][s], total[i][s + 1]);
-                    if (left >= MOTE_PANEL) /* a size that the compiler knows */
-                        memcpy(to, out, sizeof out);
-                    else
-                        memcpy(to, out, left * sizeof *h);
+                    put_panel(h + (i0 + i) * ldh + row, out, left);
                 }
         }
     }
