@@ -34,6 +34,7 @@
 #define MOTE_KV_BLOCK 64   /* tokens in a block of the latent cache */
 
 enum mote_k_type { MOTE_K_F32, MOTE_K_BF16, MOTE_K_E4M3, MOTE_K_I8, MOTE_K_I4, MOTE_K_TYPES };
+static inline int mote_k_is_integer(uint32_t type) { return type == MOTE_K_I8 || type == MOTE_K_I4; }
 
 /* Form of packed activations. EXACT: fp32 grade (an ISA with bf16 dot products keeps x as
  * a sum of three bf16 terms; others keep fp32). FINE: two bf16 terms, error <= 2^-16

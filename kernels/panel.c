@@ -69,7 +69,7 @@ void mote_k_unpack(float *rows, size_t ld, const mote_k_matrix *w, uint32_t pane
             float scale = 1.0f;
             if (w->type == MOTE_K_E4M3)
                 scale = scales[k / columns];
-            else if (w->type == MOTE_K_I8 || w->type == MOTE_K_I4)
+            else if (mote_k_is_integer(w->type))
                 scale = scales[k / columns * MOTE_PANEL + r];
             rows[r * ld + k] = panel_value(data, w->type, r, k) * scale;
         }

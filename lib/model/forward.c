@@ -111,7 +111,7 @@ void mote__head(const mote__net *net, mote__pool *pool, mote__work *w,
 {
     uint32_t hidden = net->config.hidden_size;
     uint32_t type = net->head.type;
-    uint32_t f = type == MOTE_K_I8 || type == MOTE_K_I4 ? form_int : form;
+    uint32_t f = mote_k_is_integer(type) ? form_int : form;
     size_t step = net->k.act_bytes(f, hidden);
     for (uint32_t i = 0; i < n; i++)
         net->k.act_pack(w->act + i * step, f, x[i], hidden, hidden, 1);
@@ -148,8 +148,8 @@ void mote__head_some(const mote__net *net, mote__pool *pool, mote__work *w,
         const uint32_t *list, uint32_t n_list, float *logits)
 {
     uint32_t hidden = net->config.hidden_size, type = net->head.type;
-    some_job j = {net, w->act, list, logits,
-            type == MOTE_K_I8 || type == MOTE_K_I4 ? form_int : form, n_first};
+    some_job j = {net, w->act, list, logits, mote_k_is_integer(type) ? form_int : form,
+            n_first};
     net->k.act_pack(w->act, j.form, x, hidden, hidden, 1);
     w->weight_bytes += mote__matrix_bytes(&net->head) * (n_first + n_list) /
                        mote_k_panels(net->head.n_rows);

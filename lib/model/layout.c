@@ -361,11 +361,6 @@ static const char *form_name(uint32_t form)
     return form < MOTE_K_TYPES ? names[form] : "rows";
 }
 
-static int is_integer(uint32_t form)
-{
-    return form == MOTE_K_I8 || form == MOTE_K_I4;
-}
-
 static mote_status disagree(const mote__slot *first, const mote__slot *s,
         const char *expected, mote_error *err)
 {
@@ -392,7 +387,7 @@ static mote_status agree(const mote__layout *l, mote_error *err)
                 q = s;
             break;
         case MOTE__ROLE_KV_A:
-            if (q && is_integer(s->form) != is_integer(q->form))
+            if (q && mote_k_is_integer(s->form) != mote_k_is_integer(q->form))
                 return disagree(q, s, "integers or not like", err);
             break;
         case MOTE__ROLE_GATE:

@@ -121,7 +121,7 @@ static int scales_agree(const mote_k_matrix *uk)
  */
 static uint32_t key_type(const mote__pass *p, const mote_k_matrix *uk)
 {
-    if (uk->type == MOTE_K_I8 || uk->type == MOTE_K_I4)
+    if (mote_k_is_integer(uk->type))
         return p->form_int == MOTE_K_ACT_INT8 ? MOTE_K_BF16 : MOTE_K_F32;
     if (uk->type == MOTE_K_E4M3 && !scales_agree(uk))
         return MOTE_K_F32;

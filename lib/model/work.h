@@ -63,7 +63,7 @@ static inline uint64_t mote__matrix_bytes(const mote_k_matrix *m)
 /* Activation form for a matrix in this pass. */
 static inline uint32_t mote__form_of(const mote__pass *p, const mote_k_matrix *w)
 {
-    return w->type == MOTE_K_I8 || w->type == MOTE_K_I4 ? p->form_int : p->form;
+    return mote_k_is_integer(w->type) ? p->form_int : p->form;
 }
 
 /* Call fn over rows: on this thread when there are few. */
