@@ -158,8 +158,10 @@ static mote__read *ring_wait(mote__reads *base)
     }
 out:
     pthread_mutex_unlock(&q->reaping);
-    if (r && __atomic_load_n(&r->done, __ATOMIC_ACQUIRE) == 0)
+    if (r) {
+        (void)__atomic_load_n(&r->done, __ATOMIC_ACQUIRE); /* beside ring_submit() */
         r->done = c.res >= 0 && (size_t)c.res == r->n;
+    }
     return r;
 }
 
