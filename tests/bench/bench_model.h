@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the measuring programs share: ending on errors, and naming a model. */
+/* What the measuring programs share: a clock, ending on errors, and naming a model. */
 #ifndef MOTE_TESTS_BENCH_MODEL_H
 #define MOTE_TESTS_BENCH_MODEL_H
 #include "mote/experimental.h"
@@ -8,6 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+static inline double seconds_of(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 static inline void must(mote_status st, const mote_error *e)
 {

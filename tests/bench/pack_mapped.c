@@ -2,21 +2,16 @@
 /* The same pack mapped and read into memory, in one process, a few tokens by turns:
  * pack_mapped PACK [TURNS]. Memory whose speed changes from second to second, as on a
  * shared host, then changes for both. Both must fit in memory. */
-#include "mote/mote.h"
+#include "bench_model.h"
 
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { EACH = 8, WARM = 40, TURNS_MAX = 1000 };
 
 static double now(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return seconds_of(CLOCK_MONOTONIC);
 }
 
 static int ascending(const void *a, const void *b)
@@ -56,12 +51,9 @@ int main(int argc, char **argv)
         mote_session_options so = MOTE_SESSION_OPTIONS_INIT;
         o.mapping = i ? MOTE_MAP_OFF : MOTE_MAP_ON;
         so.context_tokens = EACH * (turns + WARM);
-        if (mote_model_open(&m[i], argv[1], &o, &err) < 0 ||
-                mote_model_get_info(m[i], &info, &err) < 0 ||
-                mote_session_open(&s[i], m[i], &so, &err) < 0) {
-            fprintf(stderr, "%s\n", err.message);
-            return 1;
-        }
+        must(mote_model_open(&m[i], argv[1], &o, &err), &err);
+        must(mote_model_get_info(m[i], &info, &err), &err);
+        must(mote_session_open(&s[i], m[i], &so, &err), &err);
         for (uint32_t t = 0; t < WARM; t++)
             (void)tokens(s[i], t % WARM, (int32_t)info.vocab_size);
     }

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { PAIRS_MAX = 64 };
 static uint32_t n_tokens;
@@ -22,9 +21,7 @@ static int one_thread;
 
 static double now(void)
 {
-    struct timespec t;
-    clock_gettime(one_thread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return seconds_of(one_thread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC);
 }
 
 static mote_session *open(mote_model *m, uint32_t draft, uint32_t k, double force)
