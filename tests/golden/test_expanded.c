@@ -13,12 +13,12 @@ enum { CONTEXT = 400, VOCAB = 4096 /* of the bundled model */ };
  * fall the other way in these models: tests/unit/test_expanded.c has that form.) */
 static const double EXACT = 1e-4, FINE = 5e-4;
 
-static mote_session *session(
-        mote_model *m, uint32_t precision, uint32_t prefill, uint32_t draft)
+static mote_session *session_of(mote_model *m, uint32_t context, uint32_t precision,
+        uint32_t prefill, uint32_t draft)
 {
     mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
     mote_session *s = NULL;
-    o.context_tokens = CONTEXT;
+    o.context_tokens = context;
     o.prefill_tokens = prefill;
     o.kv_type = MOTE_KV_F32;
     o.precision = precision;
@@ -27,6 +27,12 @@ static mote_session *session(
     o.attention = MOTE_ATTENTION_EXPANDED;
     MUST(mote_session_open(&s, m, &o, err));
     return s;
+}
+
+static mote_session *session(
+        mote_model *m, uint32_t precision, uint32_t prefill, uint32_t draft)
+{
+    return session_of(m, CONTEXT, precision, prefill, draft);
 }
 
 static const char *const models[] = {"v2-group", "v2-lite-bf16", "v3-f32",
@@ -48,14 +54,9 @@ static void test_oracles(void **state)
         float *found = malloc(want->count * sizeof *found);
         assert_non_null(found);
         for (int fine = 0; fine < 2; fine++) {
-            mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
-            mote_session *s;
-            o.context_tokens = 160;
-            o.kv_type = MOTE_KV_F32;
-            o.precision = fine ? MOTE_PRECISION_FINE : MOTE_PRECISION_EXACT;
-            o.keep_tokens = UINT32_MAX;
-            o.attention = MOTE_ATTENTION_EXPANDED;
-            MUST(mote_session_open(&s, m, &o, err));
+            mote_session *s = session_of(m, 160,
+                    fine ? MOTE_PRECISION_FINE : MOTE_PRECISION_EXACT, 0,
+                    MOTE_DRAFT_AUTO);
             s->expand_from = 1;
             MUST(mote_session_eval(s, tokens->i, tokens->count, err));
             golden_logits(s, (uint32_t)tokens->count, found, vocab);

@@ -173,7 +173,9 @@ static void check_rope(const mote_kernels *k)
     }
 }
 
-static void check_axpy(const mote_kernels *k)
+/* y = a by + other, rounded once or twice, where by is x or what y was. */
+static void check_fused(
+        void (*op)(float *y, float a, const float *x, uint32_t n), int scales_y)
 {
     for (size_t s = 0; s < N_SIZES; s++) {
         const uint32_t n = sizes[s];
@@ -181,34 +183,13 @@ static void check_axpy(const mote_kernels *k)
         fill(x.at, n);
         fill(y.at, n);
         memcpy(old.at, y.at, n * sizeof(float));
+        const float *by = scales_y ? old.at : x.at, *other = scales_y ? x.at : old.at;
         const float a = sample();
-        k->axpy(y.at, a, x.at, n);
+        op(y.at, a, x.at, n);
         for (uint32_t i = 0; i < n; i++) {
-            const double p = (double)a * x.at[i];
-            CHECK(fabs(y.at[i] - (old.at[i] + p)) <=
-                            (fabs((double)old.at[i]) + 2 * fabs(p)) * 0x1p-24,
-                    "n %u: y[%u]", n, i);
-        }
-        CHECK(is_guard(y.base[1]), "n %u: wrote before y", n);
-        test_aligned_free(x.base), test_aligned_free(y.base),
-                test_aligned_free(old.base);
-    }
-}
-
-static void check_scale_add(const mote_kernels *k)
-{
-    for (size_t s = 0; s < N_SIZES; s++) {
-        const uint32_t n = sizes[s];
-        buffer x = buffer_of(n, 1), y = buffer_of(n, 2), old = buffer_of(n, 0);
-        fill(x.at, n);
-        fill(y.at, n);
-        memcpy(old.at, y.at, n * sizeof(float));
-        const float a = sample();
-        k->scale_add(y.at, a, x.at, n);
-        for (uint32_t i = 0; i < n; i++) {
-            const double p = (double)a * old.at[i];
-            CHECK(fabs(y.at[i] - (p + x.at[i])) <=
-                            (fabs((double)x.at[i]) + 2 * fabs(p)) * 0x1p-24,
+            const double p = (double)a * by[i];
+            CHECK(fabs(y.at[i] - (other[i] + p)) <=
+                            (fabs((double)other[i]) + 2 * fabs(p)) * 0x1p-24,
                     "n %u: y[%u]", n, i);
         }
         CHECK(is_guard(y.base[1]), "n %u: wrote before y", n);
@@ -769,8 +750,8 @@ int main(int argc, char **argv)
         check_exp(&k);
         check_rmsnorm(&k);
         check_rope(&k);
-        check_axpy(&k);
-        check_scale_add(&k);
+        check_fused(k.axpy, 0);
+        check_fused(k.scale_add, 1);
         check_soften(&k);
         check_router(&k);
         check_logsumexp(&k);
