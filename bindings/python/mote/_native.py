@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes as C
 import ctypes.util
 import os
-import struct
 import sys
 from pathlib import Path
 from typing import Any, Iterator, List, Tuple
@@ -197,8 +196,8 @@ class PackOptions(Sized):
     ]
 
 
-#: CPiece as numbers and addresses, read at once.
-PIECE = struct.Struct("@6I4P")
+#: Bytes at an address, to be sliced.
+Text = C.c_char * 0x7FFFFFFF
 
 #: struct name in C -> class here; the layout test walks it.
 STRUCTS = {

@@ -261,43 +261,42 @@ class Session:
         return self._pieces(self._generation)
 
     def _pieces(self, generation: int) -> Iterator[Piece]:
-        # What runs for every token does little: no argument is converted, the piece is read
-        # at once instead of field by field, and what lies where it lay before is read
-        # through the same objects.
-        memory, err = bytearray(n.PIECE.size), n.Error()
+        # What runs for every token does little and touches little memory, since the model's
+        # weights have just gone through the caches. No argument is converted; and of a piece
+        # of one token that from its fourth member on is what an earlier one was, only the
+        # text, the token and its log-probability are read, through the objects made then.
+        memory, err = bytearray(C.sizeof(n.CPiece)), n.Error()
         piece = n.CPiece.from_buffer(memory)
-        piece.struct_size = n.PIECE.size
-        handle, by_piece, by_err = C.c_void_p(self._h()), C.byref(piece), C.byref(err)
-        advance, unpack, new = n.session_next, n.PIECE.unpack_from, tuple.__new__
-        channels, stops = n.CHANNELS, n.STOPS
-        text_at = tokens_at = logprobs_at = 0
-        texts: Dict[int, Any] = {}
+        piece.struct_size = len(memory)
+        handle = C.byref(C.c_char.from_address(self._h()))
+        by_piece, by_err = C.byref(piece), C.byref(err)
+        advance, new, channels = n.session_next, tuple.__new__, n.CHANNELS
+        usual = b"none yet" + bytes(len(memory))  # too long to be the end of it
+        text: Any
+        an_id: Any
+        a_value: Any
+        now: Any
         while generation == self._generation:  # else closed, or a later generate()
             status = advance(handle, by_piece, by_err)
             if status:
                 if status < 0:
                     raise_for(status, err)
                 return
-            (_, channel, n_bytes, count, stop, tool_index, at, tool_name, tokens,
-             logprobs) = unpack(memory)
-            if at != text_at:
-                text_at, texts = at, {}
-            text = texts.get(n_bytes)
-            if text is None:
-                text = texts[n_bytes] = (C.c_char * n_bytes).from_address(at)
-            if count != 1:
-                ids = tuple((C.c_int32 * count).from_address(tokens)) if count else ()
-                values = tuple((C.c_float * count).from_address(logprobs)) if count else ()
-            else:
-                if tokens != tokens_at or logprobs != logprobs_at:
-                    tokens_at, logprobs_at = tokens, logprobs
-                    an_id = C.c_int32.from_address(tokens)
-                    a_value = C.c_float.from_address(logprobs)
-                ids, values = (an_id.value,), (a_value.value,)
+            if memory.endswith(usual):
+                yield new(Piece, (
+                    text[: piece.n_bytes].decode(errors="replace"), channels[piece.channel],
+                    (an_id.value,), (a_value.value,), None, 0, None))
+                continue
+            now, count, tool = n.Text.from_address(piece.text or 0), piece.n_tokens, piece.tool_name
+            if count == 1 and not (tool or piece.tool_index or piece.stop):
+                usual = bytes(memory[n.CPiece.n_tokens.offset:])
+                text, an_id, a_value = now, piece.tokens.contents, piece.logprobs.contents
             yield new(Piece, (
-                text.raw.decode("utf-8", "replace"), channels[channel], ids, values,
-                C.string_at(tool_name).decode("utf-8", "replace") if tool_name else None,
-                tool_index, stops[stop]))
+                now[: piece.n_bytes].decode(errors="replace"), channels[piece.channel],
+                tuple(piece.tokens[:count]) if count else (),
+                tuple(piece.logprobs[:count]) if count else (),
+                tool.decode("utf-8", "replace") if tool else None,
+                piece.tool_index, n.STOPS[piece.stop]))
         self._h()  # says so where the session was closed
 
     @overload

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import asyncio
+import ctypes
 import json
 import math
 import os
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import mote
+from mote import _native
+from mote.errors import check
 
 ROOT = Path(__file__).resolve().parents[3]
 STORY = ", there was a little girl named Lily."
@@ -58,7 +61,7 @@ def test_sampling_is_reproducible(session):
 
 def test_options(session):
     banned = session.generate("Once upon a time", max_tokens=1, logit_bias={14: -math.inf})
-    assert next(iter(banned)).tokens != [14]
+    assert next(iter(banned)).tokens != (14,)
     stopped = text_of(session.generate("Once upon a time", max_tokens=60, stop=["girl"]))
     assert stopped.endswith("little ") and "girl" not in stopped
     with pytest.raises(TypeError, match="nonsense"):
@@ -67,6 +70,29 @@ def test_options(session):
         session.generate("a", temperature=-1)
     with pytest.raises(mote.NotFoundError):
         session.model.session(no_such_option=1)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"stop": ["girl", " named Lily. She lo"]}, {"temperature": 3.0, "seed": 5},
+    {"format": mote.ChatFormat("deepseek-r1"), "starts_in_reasoning": True,
+     "think_tokens_max": 5}], ids=["plain", "stop", "hot", "reasoning"])
+def test_pieces_are_those_of_c(session, options):
+    """generate() reads most pieces in a way of its own; here each member is asked for."""
+    options = {"max_tokens": 40, "ignore_eos": True, **options}
+    found = list(session.generate("Once upon a time", **options))
+    session.prompt("Once upon a time")
+    session._begin(_native.GenerateOptions(), options)
+    expected, c = [], _native.CPiece()
+    while check("mote_session_next", session._h(), ctypes.byref(c)) == 0:
+        text = ctypes.string_at(c.text, c.n_bytes).decode()
+        expected.append(mote.Piece(
+            text, _native.CHANNELS[c.channel], tuple(c.tokens[i] for i in range(c.n_tokens)),
+            tuple(c.logprobs[i] for i in range(c.n_tokens)), None, 0, _native.STOPS[c.stop]))
+    assert found == expected
+    if "stop" in options:
+        assert any(not p.text for p in found)
+    if "format" in options:
+        assert {p.channel for p in found} == {"reasoning", "content"}
 
 
 def test_logits(session):
