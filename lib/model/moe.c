@@ -11,8 +11,8 @@
 
 #include <string.h>
 
-/* In work->present, 0: on its way. COMPUTED: gate and up. */
-enum { PRESENT = 1, COMPUTED = 2 };
+/* In work->present, 0: on its way. COMPUTED: gate and up; FINISHED: down, too. */
+enum { PRESENT = 1, COMPUTED = 2, FINISHED = 3 };
 
 typedef struct moe_job {
     const mote__net *net;
@@ -175,6 +175,16 @@ static void gate_up(moe_job *j, mote__pool *pool)
             j->w->present[a] = COMPUTED;
 }
 
+/* Rows [begin, end) of an expert, as its down projection takes them. */
+static void pack_rows(const moe_job *j, uint32_t a, uint32_t begin, uint32_t end)
+{
+    mote__work *w = j->w;
+    const mote__expert *x = &w->expert[a];
+    uint32_t k = x->down.n_cols, form = mote__form_of(j->p, &x->down);
+    j->net->k.act_pack(w->h_act + w->act_at[a] + begin * j->net->k.act_bytes(form, k),
+            form, w->h + w->h_at[a] + (size_t)begin * k, k, k, end - begin);
+}
+
 static void pack_part(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
 {
     moe_job *j = arg;
@@ -182,16 +192,49 @@ static void pack_part(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
     (void)worker;
     uint32_t at = 0;
     for (uint32_t a = j->first; a < j->last && at < end; a++) {
-        const mote__expert *x = &w->expert[a];
-        uint32_t n = rows_of(w, a), k = x->down.n_cols,
-                 form = mote__form_of(j->p, &x->down);
+        uint32_t n = rows_of(w, a);
         uint32_t b = begin > at ? begin - at : 0, e = end - at < n ? end - at : n;
-        if (b < e)
-            j->net->k.act_pack(
-                    w->h_act + w->act_at[a] + b * j->net->k.act_bytes(form, k), form,
-                    w->h + w->h_at[a] + (size_t)b * k, k, k, e - b);
+        if (b < e && w->present[a] != FINISHED)
+            pack_rows(j, a, b, e);
         at += n;
     }
+}
+
+/* Panels [begin, end) of the down projections whose turn to be added has not come. */
+static void early_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
+{
+    moe_job *j = arg;
+    mote__work *w = j->w;
+    uint32_t hidden = j->net->config.hidden_size, row = begin * MOTE_PANEL;
+    (void)worker;
+    for (uint32_t a = j->first; a < j->last; a++) {
+        if (w->present[a] != COMPUTED)
+            continue;
+        mote_k_matrix part = mote__panels_from(&w->expert[a].down, begin, hidden - row);
+        j->net->k.matmul(w->early + (size_t)w->begin[w->active[a]] * hidden + row,
+                hidden, &part, 0, end - begin, w->h_act + w->act_at[a],
+                mote__form_of(j->p, &part), NULL, rows_of(w, a));
+    }
+}
+
+/* While others are read: the down projections of what is there, for few rows. */
+static void down_early(moe_job *j, mote__pool *pool)
+{
+    mote__work *w = j->w;
+    if (!w->early || j->p->n > MOTE__FEW_ROWS)
+        return;
+    uint32_t n = 0;
+    for (uint32_t a = j->first; a < j->last; a++)
+        if (w->present[a] == COMPUTED) {
+            pack_rows(j, a, 0, rows_of(w, a));
+            n++;
+        }
+    if (!n)
+        return;
+    mote__pool_run(pool, mote_k_panels(j->net->config.hidden_size), 1, early_range, j);
+    for (uint32_t a = j->first; a < j->last; a++)
+        if (w->present[a] == COMPUTED)
+            w->present[a] = FINISHED;
 }
 
 /* down, weighted and added to the residual stream: a worker owns columns of x. */
@@ -208,12 +251,19 @@ static void down_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
         width = hidden - row < width ? hidden - row : width;
         for (uint32_t a = j->first; a < j->last; a++) {
             uint32_t n = rows_of(w, a), first = w->begin[w->active[a]];
-            mote_k_matrix part = mote__panels_from(&w->expert[a].down, b, width);
-            net->k.matmul(tmp, width, &part, 0, e - b, w->h_act + w->act_at[a],
-                    mote__form_of(j->p, &part), NULL, n);
+            const float *y = tmp;
+            size_t ldy = width;
+            if (w->present[a] == FINISHED) {
+                y = w->early + (size_t)first * hidden + row;
+                ldy = hidden;
+            } else {
+                mote_k_matrix part = mote__panels_from(&w->expert[a].down, b, width);
+                net->k.matmul(tmp, width, &part, 0, e - b, w->h_act + w->act_at[a],
+                        mote__form_of(j->p, &part), NULL, n);
+            }
             for (uint32_t i = 0; i < n; i++)
                 net->k.axpy(w->x + (size_t)w->list[first + i] * hidden + row,
-                        w->list_weight[first + i], tmp + (size_t)i * width, width);
+                        w->list_weight[first + i], y + i * ldy, width);
         }
     }
 }
@@ -336,6 +386,7 @@ static mote_status run_wave(moe_job *j, mote__pool *pool, mote_error *err)
                            mote__matrix_bytes(&w->expert[a].down);
     gate_up(j, pool);
     while (source && memchr(w->present + j->first, 0, n_routed)) {
+        down_early(j, pool);
         mote_status st = source->wait(source->user, j->layer, w->active + j->first,
                 n_routed, w->present + j->first, err);
         if (st < 0)

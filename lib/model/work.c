@@ -82,6 +82,8 @@ static void place(mote__work *w, const mote__net *net, placer *p)
     w->h_act = take(p, n,
             (e ? (uint64_t)k * form_bytes(net, c->moe_intermediate_size) : 0) +
                     form_bytes(net, dense));
+    const uint64_t few_rows = n < MOTE__FEW_ROWS ? n : MOTE__FEW_ROWS;
+    w->early = net->source ? take(p, few_rows * (k + 1) * c->hidden_size, 4) : NULL;
     /* A worker holds queries, absorbed queries and latents of a head group and row
      * tile; or, in the down projection, one chunk of rows. */
     const uint32_t tile = w->max_rows < MOTE__ROW_TILE ? w->max_rows : MOTE__ROW_TILE;

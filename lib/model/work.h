@@ -46,6 +46,7 @@ struct mote__work {
     uint64_t *act_at;     /* the same in h_act (bytes) */
     float *h;             /* [rows * k][inter] + [rows][shared inter] */
     uint8_t *h_act;       /* packed */
+    float *early;         /* [few rows * (k + 1)][hidden]; NULL without streaming */
     uint8_t *per_worker;  /* [workers][worker_bytes] */
     size_t worker_bytes;
     uint64_t total_bytes;
