@@ -324,7 +324,7 @@ static void expect_next(moe_job *j)
     if (n > net->source->wave)
         n = net->source->wave;
     for (uint32_t e = 0; e < n; e++)
-        net->source->prefetch(net->source->user, next, &e, 1);
+        net->source->prefetch(net->source->user, next, &e, 1, 1);
 }
 
 /* The next layer's experts, guessed: its router on today's residual stream, which one
@@ -349,7 +349,7 @@ static void guess_next(moe_job *j)
         mote__route(c, w->scores, net->layers[next].router_bias, w->biased, w->guess,
                 weights);
         net->source->prefetch(
-                net->source->user, next, w->guess, c->num_experts_per_tok);
+                net->source->user, next, w->guess, c->num_experts_per_tok, 0);
     }
 }
 
@@ -440,7 +440,7 @@ static mote_status run_experts(moe_job *j, mote__pool *pool, mote_error *err)
             if (j->w->active[j->n_active - 1] == j->net->config.n_routed_experts)
                 left--;
             source->prefetch(source->user, j->layer, j->w->active + j->last,
-                    left < wave ? left : wave);
+                    left < wave ? left : wave, 1);
         }
         st = run_wave(j, pool, err);
         if (source)

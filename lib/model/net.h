@@ -45,8 +45,10 @@ typedef struct mote__expert_source {
     mote_status (*wait)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n,
             uint8_t *present, mote_error *err);
     void (*end)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n);
-    /* A guess at what comes next: read it if there is nothing better to do. */
-    void (*prefetch)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n);
+    /* What comes next, to be read if there is nothing better to do. certain 0: a guess,
+     * the likeliest first. */
+    void (*prefetch)(void *user, uint32_t layer, const uint32_t *experts, uint32_t n,
+            uint32_t certain);
 } mote__expert_source;
 
 typedef struct mote__net {

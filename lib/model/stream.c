@@ -26,6 +26,11 @@ enum {
  * an expert that every second token uses is worth more than what is needed next. */
 enum { HALF_LIFE = 64 };
 static const double WORTH_KEEPING = 0.5 * HALF_LIFE * 1.44;
+/* Guesses of a rank (0: the likeliest expert of a layer) that are right less often than
+ * this are not read: where the disk is the limit, and where it costs the processor
+ * time, what is read for nothing costs more than what a right guess saves. */
+enum { RANKS = 16 };
+static const float WORTH_READING = 0.6f, RIGHT_STEP = 1.0f / 64;
 #define NONE UINT32_MAX
 /* QUEUED: pieces are to be read or under way; DROPPED: nobody wants it any more, but
  * pieces are still under way; CHECKING: all are there. */
@@ -62,6 +67,7 @@ typedef struct known {
     uint32_t unit;    /* of the pack */
     uint32_t checked; /* 1: its bytes in the file are good, unless the file changes */
     uint32_t place;   /* where it is cached, or NONE */
+    uint32_t guess;   /* 1 + rank of a guess whose layer has not come; 0: none */
     uint64_t used;    /* clock of the last use */
     float heat;       /* uses, each half as much every HALF_LIFE tokens; as of `used` */
     double score;     /* log2(heat) + used / half life: compares at any later time */
@@ -91,6 +97,7 @@ struct mote__stream {
     uint32_t n_readers, stopping;
     uint64_t clock, queue_clock; /* waves begun, reads queued */
     double half_life;            /* in waves */
+    float right[RANKS];          /* share of recent guesses that were right, by rank */
     mote_stream_stats stats;
     mote_error error; /* of the last failed read */
 };
@@ -394,10 +401,27 @@ static void use(mote__stream *s, known *k)
     k->score = log2((double)k->heat) + (double)s->clock / s->half_life;
 }
 
+static known *find(mote__stream *s, uint32_t layer, uint32_t expert)
+{
+    return &s->experts[(size_t)layer * s->o.n_experts + expert];
+}
+
+/* A guess, read or not, was right (1) or wrong (0). */
+static void learn(mote__stream *s, known *k, float right)
+{
+    if (!k->guess)
+        return;
+    float *share = &s->right[k->guess - 1];
+    *share += (right - *share) * RIGHT_STEP;
+    k->guess = 0;
+}
+
 /* A layer's turn has come: guesses about it are over. What is not read of the wrong
  * ones will not be. */
 static void settle_guesses(mote__stream *s, uint32_t layer)
 {
+    for (uint32_t i = 0; i < s->o.n_experts; i++)
+        learn(s, find(s, layer, i), 0);
     for (uint32_t i = 0; i < s->n_places; i++) {
         place *p = &s->places[i];
         if (!p->guessed || p->expert / s->o.n_experts != layer)
@@ -442,11 +466,6 @@ static void describe(const mote__stream *s, const known *k, mote__expert *out)
     }
 }
 
-static known *find(mote__stream *s, uint32_t layer, uint32_t expert)
-{
-    return &s->experts[(size_t)layer * s->o.n_experts + expert];
-}
-
 /* How many of the wanted are cached or can be: enough places that nobody pins? */
 static int has_room(
         mote__stream *s, uint32_t layer, const uint32_t *experts, uint32_t n)
@@ -480,6 +499,7 @@ static mote_status stream_begin(void *user, uint32_t layer, const uint32_t *expe
     for (uint32_t i = 0; i < n; i++) {
         known *k = find(s, layer, experts[i]);
         use(s, k);
+        learn(s, k, 1);
         /* Reading failed before: once more, in the same place, since another session
          * may hold it still. */
         if (k->place != NONE && s->places[k->place].state == FAILED)
@@ -555,8 +575,8 @@ static void stream_end(void *user, uint32_t layer, const uint32_t *experts, uint
     pthread_mutex_unlock(&s->lock);
 }
 
-static void stream_prefetch(
-        void *user, uint32_t layer, const uint32_t *experts, uint32_t n)
+static void stream_prefetch(void *user, uint32_t layer, const uint32_t *experts,
+        uint32_t n, uint32_t certain)
 {
     mote__stream *s = user;
     pthread_mutex_lock(&s->lock);
@@ -564,6 +584,12 @@ static void stream_prefetch(
         known *k = find(s, layer, experts[i]);
         if (k->place != NONE)
             continue;
+        if (!certain) {
+            uint32_t rank = i < RANKS ? i : RANKS - 1;
+            k->guess = rank + 1;
+            if (s->right[rank] < WORTH_READING)
+                continue;
+        }
         place *p = victim(s, 0);
         if (!p)
             break;
@@ -613,6 +639,8 @@ mote_status mote__stream_open(mote__stream **out, const mote__stream_setup *setu
     for (uint32_t i = 0; i < s->n_places; i++)
         s->places[i] = (place){
                 .data = data + i * s->place_bytes, .expert = NONE, .frame = NONE};
+    for (uint32_t i = 0; i < RANKS; i++)
+        s->right[i] = 1; /* until we know better */
     for (size_t i = 0; i < s->n_known; i++)
         s->experts[i] = (known){.unit = NONE, .place = NONE};
     for (size_t i = 0; i < setup->units->n; i++) {
