@@ -587,6 +587,28 @@ function Session:sample(options)
   return call(self, "mote_session_sample", s)
 end
 
+local channels = { [0] = "content", "reasoning", "tool" }
+local stops = { "eos", "length", "stop", "context", "schema" }
+local advance = lib.mote_session_next
+
+-- What runs for every token.
+local function next_piece(session)
+  local r = session.record
+  if r.closing or r.calls > 0 then return usable(session) end
+  r.calls = 1
+  local ok, piece, message, code = pcall(advance, r.handle)
+  r.calls = 0
+  if r.closing then drop(r) end
+  if not ok then error(piece, 0) end
+  if not piece then return nil, message, code end
+  piece.channel = channels[piece.channel]
+  piece.stop = stops[piece.stop]
+  return piece
+end
+
+--- The next piece; nil, "done", mote.DONE after the last; nil, message, code.
+Session.next = next_piece
+
 --- Generate, piece by piece; leaving the loop early is fine. Without a prompt it goes on
 --- after the current sequence. Options: max_tokens, temperature, top_k, top_p, min_p, seed,
 --- repetition_penalty, presence_penalty, frequency_penalty, penalty_tokens, logit_bias
@@ -625,31 +647,12 @@ function Session:generate(prompt, options)
   self.generation = generation
   return function()
     if self.generation ~= generation then return nil end -- a later generate() took over
-    local piece, why, status = self:next()
+    local piece, why, status = next_piece(self)
     if piece then return piece end
     if status ~= K.DONE then
       error(setmetatable({ message = why, code = status }, failure), 0)
     end
   end
-end
-
-local channels = { [0] = "content", "reasoning", "tool" }
-local stops = { "eos", "length", "stop", "context", "schema" }
-local advance = lib.mote_session_next
-
---- The next piece; nil, "done", mote.DONE after the last; nil, message, code.
-function Session:next()
-  local r = self.record
-  if r.closing or r.calls > 0 then return usable(self) end
-  r.calls = 1
-  local ok, piece, message, code = pcall(advance, r.handle)
-  r.calls = 0
-  if r.closing then drop(r) end
-  if not ok then error(piece, 0) end
-  if not piece then return nil, message, code end
-  piece.channel = channels[piece.channel]
-  piece.stop = stops[piece.stop]
-  return piece
 end
 
 local Reply = {}

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Memory through create, generate, destroy: cycles.lua [CYCLES] prints the resident memory
--- after 1000 cycles, at every tenth of the way, and at the end. The sibling is cycles.py.
+-- Memory through create, generate, destroy: cycles.lua [CYCLES] prints the resident memory and
+-- the open descriptors after 1000 cycles and at every tenth of the way. The sibling is cycles.py.
 --
 -- LUA_PATH='bindings/lua/?.lua' LUA_CPATH='build/bindings/lua/5.4/?.so' \
 -- MOTE_LIBRARY=build/lib/libmote.so.0 lua5.4 tests/tools/cycles.lua 200000
@@ -11,6 +11,16 @@ local function resident_kib()
   local text = f:read "*a"
   f:close()
   return tonumber(text:match "VmRSS:%s*(%d+)")
+end
+
+local function descriptors()
+  local f = assert(io.open "/proc/self/stat")
+  local pid = f:read "*n"
+  f:close()
+  f = assert(io.popen("ls /proc/" .. string.format("%d", pid) .. "/fd"))
+  local _, n = f:read("*a"):gsub("\n", "")
+  f:close()
+  return n - 1 -- one is the pipe from which they are read
 end
 
 local model = assert(mote.open(nil, { n_threads = 1 }))
@@ -35,7 +45,7 @@ for i = 1, cycles do
   if i == 1000 or i % tenth == 0 then
     now = resident_kib()
     first = first or now
-    print(string.format("%s: %d cycles: %d KiB", name, i, now))
+    print(string.format("%s: %d cycles: %d KiB, %d descriptors", name, i, now, descriptors()))
     io.stdout:flush()
   end
 end

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Memory through create, generate, destroy: cycles.py [CYCLES] prints the resident memory
-after 1000 cycles, at every tenth of the way, and at the end. The sibling for Lua is cycles.lua.
+"""Memory through create, generate, destroy: cycles.py [CYCLES] prints the resident memory and
+the open descriptors after 1000 cycles and at every tenth of the way. The sibling for Lua is
+cycles.lua.
 
 MOTE_LIBRARY=build/lib/libmote.so.0 PYTHONPATH=bindings/python tests/tools/cycles.py 200000"""
+import os
 import platform
 import sys
 
@@ -37,5 +39,6 @@ with mote.Model(n_threads=1) as model:
         if i == 1000 or i % max(cycles // 10, 1) == 0:
             now = resident_kib()
             first = first or now
-            print(f"{name}: {i} cycles: {now} KiB", flush=True)
+            fds = len(os.listdir("/proc/self/fd")) - 1  # one lists them
+            print(f"{name}: {i} cycles: {now} KiB, {fds} descriptors", flush=True)
 print(f"{name}: grew {now - first} KiB")

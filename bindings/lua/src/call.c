@@ -34,6 +34,8 @@ typedef struct mlua_frame {
     size_t capacity[MLUA_PARAMS_MAX];
     uint32_t first_arg[MLUA_PARAMS_MAX];
     mlua_error err;
+    int has_filled;
+    uint64_t filled[64]; /* the first struct to be filled, where it fits */
     union {
         char bytes[QUICK_BYTES];
         int32_t ids[QUICK_BYTES / sizeof(int32_t)];
@@ -215,7 +217,10 @@ static int take(mlua_frame *c, uint32_t i)
         next_value(c)->pointer = &c->outs[i].pointer;
         break;
     case MLUA_FILL:
-        c->made[i] = lua_newuserdata(L, s->size);
+        c->made[i] = s->size <= sizeof c->filled && !c->has_filled
+                             ? (void *)c->filled
+                             : lua_newuserdata(L, s->size);
+        c->has_filled = 1;
         memset(c->made[i], 0, s->size);
         memcpy(c->made[i], &s->size, sizeof s->size);
         next_value(c)->pointer = c->made[i];
@@ -319,7 +324,7 @@ static int push_output(mlua_frame *c, uint32_t i)
         lua_pushvalue(L, c->at[i]);
         return 1;
     case MLUA_FILL:
-        mlua__push_struct(L, c->lib, &c->lib->structs[p.type], c->made[i]);
+        mlua__push_struct(L, &c->lib->structs[p.type], c->made[i]);
         return 1;
     case MLUA_GET_I32:
         lua_pushinteger(L, c->outs[i].i32);
@@ -394,6 +399,7 @@ int mlua__call(lua_State *L)
     c.f = f;
     c.next_argument = 1;
     c.n_args = 0;
+    c.has_filled = 0;
     c.err.status = 0;
     c.err.message[0] = 0;
     memset(c.outs, 0, sizeof c.outs);

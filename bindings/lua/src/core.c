@@ -96,7 +96,7 @@ static int layout(lua_State *L)
         lua_newtable(L);
         for (uint32_t k = 0; k < s->n_fields; k++) {
             lua_pushinteger(L, (lua_Integer)s->fields[k].offset);
-            lua_setfield(L, -2, s->fields[k].name);
+            lua_setfield(L, -2, s->names[k]);
         }
         lua_newtable(L);
         lua_pushinteger(L, (lua_Integer)s->size);
@@ -128,6 +128,9 @@ static int core_open(lua_State *L)
     int library = lua_gettop(L);
     memset(lib, 0, sizeof *lib);
     memcpy(&lib->set_text, &set_text, sizeof set_text);
+    luaL_getmetatable(L, MLUA_HANDLE);
+    lib->handle_metatable = lua_topointer(L, -1);
+    lua_pop(L, 1);
     mlua__closure_open(L, lib);
     mlua__describe(L, 1, lib);
 

@@ -90,14 +90,14 @@ typedef struct mlua_param {
     uint32_t type;
 } mlua_param;
 
-/* A member of a struct. */
+/* A member of a struct. Small: those of a piece are looked at for every token. */
 typedef struct mlua_field {
-    char name[MLUA_NAME_MAX];
     mlua_param type;
     uint32_t offset;
     uint32_t count;   /* of a fixed array; else 0 */
     int32_t count_in; /* member that counts what this one points to, or -1 */
-    int32_t counts;   /* 1: counts another member, not shown to Lua */
+    uint8_t counts;   /* 1: counts another member, not set from Lua */
+    uint8_t shown;    /* 1: a member of the table that Lua gets */
 } mlua_field;
 
 typedef struct mlua_struct {
@@ -106,7 +106,9 @@ typedef struct mlua_struct {
     uint32_t size;
     uint32_t n_fields;
     uint32_t n_shown; /* of them, those that Lua sees when it is pushed */
+    int strings;      /* registry reference: names as Lua strings, from 1 */
     mlua_field fields[MLUA_FIELDS_MAX];
+    char names[MLUA_FIELDS_MAX][MLUA_NAME_MAX];
 } mlua_struct;
 
 typedef struct mlua_function {
@@ -132,6 +134,7 @@ typedef struct mlua_library {
     void *closure_code;
     ffi_cif closure_cif;
     ffi_type *closure_types[4];
+    const void *handle_metatable; /* its address */
     uint32_t n_handles;
     uint32_t n_structs;
     char handles[MLUA_HANDLES_MAX][MLUA_NAME_MAX];
@@ -166,8 +169,7 @@ void mlua__prepare(lua_State *L, mlua_function *f);
 void *mlua__options(lua_State *L, mlua_library *lib, const mlua_struct *s, int index,
         mlua_error *err);
 /* struct.c: push a struct as a table. */
-void mlua__push_struct(lua_State *L, const mlua_library *lib, const mlua_struct *s,
-        const unsigned char *data);
+void mlua__push_struct(lua_State *L, const mlua_struct *s, const unsigned char *data);
 /* struct.c: the ids of the array at `index`, as a userdata on top of the stack. */
 int32_t *mlua__ids(lua_State *L, int index, size_t *n);
 void mlua__push_ids(lua_State *L, const int32_t *ids, size_t n);

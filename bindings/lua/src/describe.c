@@ -110,7 +110,8 @@ static void describe_struct(lua_State *L, int index, mlua_library *lib, mlua_str
         const char *line = lua_tostring(L, -1);
         if (!line || sscanf(line, "%63s %63s %63s", kind, name, extra) < 2)
             luaL_error(L, "mote.api: a member of %s is damaged", s->name);
-        copy_name(L, f->name, name);
+        copy_name(L, s->names[i], name);
+        f->shown = i > 0 && strcmp(name, "reserved") != 0;
         f->type = mlua__param(L, lib, kind);
         f->count_in = -1;
         if (extra[0] >= '0' && extra[0] <= '9') {
@@ -119,9 +120,10 @@ static void describe_struct(lua_State *L, int index, mlua_library *lib, mlua_str
                 f->count = f->count * 10 + (uint32_t)(*c - '0');
         } else if (extra[0]) {
             for (size_t k = 0; k < i; k++)
-                if (strcmp(s->fields[k].name, extra) == 0) {
+                if (strcmp(s->names[k], extra) == 0) {
                     f->count_in = (int32_t)k;
                     s->fields[k].counts = 1;
+                    s->fields[k].shown = 0;
                 }
             if (f->count_in < 0)
                 luaL_error(L, "mote.api: what counts %s.%s?", s->name, name);
@@ -135,8 +137,13 @@ static void describe_struct(lua_State *L, int index, mlua_library *lib, mlua_str
         widest = align > widest ? align : widest;
     }
     s->n_fields = (uint32_t)n;
-    for (size_t i = 1; i < n; i++)
-        s->n_shown += s->fields[i].counts == 0;
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        s->n_shown += s->fields[i].shown;
+        lua_pushstring(L, s->names[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    s->strings = luaL_ref(L, LUA_REGISTRYINDEX);
     s->size = (uint32_t)((end + widest - 1) / widest * widest);
 }
 

@@ -29,7 +29,15 @@ mlua_handle *mlua__push_handle(lua_State *L, uint32_t type, void *pointer)
 
 void *mlua__handle(lua_State *L, const mlua_library *lib, int index, uint32_t type)
 {
-    mlua_handle *h = of_kind(L, index, MLUA_HANDLE);
+    mlua_handle *h = lua_touserdata(L, index);
+    if (h && lua_getmetatable(L, index)) {
+        /* by address: no name is looked up for every token */
+        if (lua_topointer(L, -1) != lib->handle_metatable)
+            h = NULL;
+        lua_pop(L, 1);
+    } else {
+        h = NULL;
+    }
     if (!h || h->type != type)
         luaL_error(L, "bad argument #%d: expected a %s", index, lib->handles[type]);
     if (!h->pointer)

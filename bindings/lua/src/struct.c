@@ -142,7 +142,7 @@ static int64_t option_array(lua_State *L, mlua_kind kind, int value, void *membe
 static const mlua_field *find_field(const mlua_struct *s, const char *name)
 {
     for (uint32_t i = 1; i < s->n_fields; i++) /* not struct_size */
-        if (strcmp(s->fields[i].name, name) == 0)
+        if (strcmp(s->names[i], name) == 0)
             return &s->fields[i];
     return NULL;
 }
@@ -297,15 +297,16 @@ static void push_member(lua_State *L, const mlua_struct *s, const mlua_field *f,
     }
 }
 
-void mlua__push_struct(lua_State *L, const mlua_library *lib, const mlua_struct *s,
-        const unsigned char *data)
+void mlua__push_struct(lua_State *L, const mlua_struct *s, const unsigned char *data)
 {
-    (void)lib;
     lua_createtable(L, 0, (int)s->n_shown);
+    int table = lua_gettop(L), names = table + 1;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->strings);
     for (uint32_t i = 1; i < s->n_fields; i++) { /* not struct_size */
         const mlua_field *f = &s->fields[i];
-        if (f->counts || strcmp(f->name, "reserved") == 0)
+        if (!f->shown)
             continue;
+        lua_rawgeti(L, names, (int)i + 1);
         if (f->count && f->type.kind == MLUA_U64) {
             lua_createtable(L, (int)f->count, 0);
             for (uint32_t k = 0; k < f->count; k++) {
@@ -314,11 +315,8 @@ void mlua__push_struct(lua_State *L, const mlua_library *lib, const mlua_struct 
             }
         } else {
             push_member(L, s, f, data, data + f->offset);
-            if (lua_isnil(L, -1)) {
-                lua_pop(L, 1);
-                continue;
-            }
         }
-        lua_setfield(L, -2, f->name);
+        lua_rawset(L, table); /* nil: nothing */
     }
+    lua_settop(L, table);
 }
