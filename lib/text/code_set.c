@@ -77,33 +77,77 @@ int mote__code_set_add_set(mote__code_set *set, const mote__code_set *other)
     return 0;
 }
 
+/* Ranges in order, as a set. */
+static int from_table(mote__code_set *set, const uint32_t (*ranges)[2], size_t n)
+{
+    if (reserve(set, n) < 0)
+        return -1;
+    memcpy(set->ranges, ranges, n * sizeof *ranges);
+    set->n = n;
+    return 0;
+}
+
 int mote__code_set_add_class(mote__code_set *set, const char *name)
 {
+    /* A class is all tables of its name. */
     static const struct {
         const char *name;
         const uint32_t (*ranges)[2];
         size_t n;
     } classes[] = {
 #define CLASS(name, r) {name, r, sizeof r / sizeof *r}
-            CLASS("L", letter_ranges),
+            CLASS("L", upper_ranges),
+            CLASS("L", lower_ranges),
+            CLASS("L", title_ranges),
+            CLASS("L", modifier_ranges),
+            CLASS("L", other_letter_ranges),
+            CLASS("Lu", upper_ranges),
+            CLASS("Ll", lower_ranges),
+            CLASS("Lt", title_ranges),
+            CLASS("Lm", modifier_ranges),
+            CLASS("Lo", other_letter_ranges),
             CLASS("M", mark_ranges),
             CLASS("N", number_ranges),
             CLASS("Nd", digit_ranges),
             CLASS("P", punctuation_ranges),
             CLASS("S", symbol_ranges),
+            CLASS("Han", han_ranges),
             CLASS("space", space_ranges),
 #undef CLASS
     };
+    int rc = 1;
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
         if (strcmp(classes[i].name, name) != 0)
             continue;
-        for (size_t k = 0; k < classes[i].n; k++)
-            if (mote__code_set_add(
-                        set, classes[i].ranges[k][0], classes[i].ranges[k][1]) < 0)
-                return -1;
-        return 0;
+        mote__code_set table = {0};
+        rc = from_table(&table, classes[i].ranges, classes[i].n);
+        if (rc == 0)
+            rc = mote__code_set_add_set(set, &table);
+        mote__code_set_free(&table);
+        if (rc < 0)
+            return -1;
     }
-    return 1;
+    return rc;
+}
+
+int mote__code_set_intersect(mote__code_set *set, const mote__code_set *other)
+{
+    mote__code_set out = {0};
+    for (size_t i = 0, k = 0; i < set->n && k < other->n;) {
+        const uint32_t *a = set->ranges[i], *b = other->ranges[k];
+        uint32_t first = a[0] > b[0] ? a[0] : b[0], last = a[1] < b[1] ? a[1] : b[1];
+        if (first <= last && mote__code_set_add(&out, first, last) < 0) {
+            mote__code_set_free(&out);
+            return -1;
+        }
+        if (a[1] < b[1])
+            i++;
+        else
+            k++;
+    }
+    mote__code_set_free(set);
+    *set = out;
+    return 0;
 }
 
 int mote__code_set_invert(mote__code_set *set)

@@ -21,8 +21,10 @@ void mote__code_set_free(mote__code_set *set);
 /* All return 0, or -1 without memory. */
 int mote__code_set_add(mote__code_set *set, uint32_t first, uint32_t last);
 int mote__code_set_add_set(mote__code_set *set, const mote__code_set *other);
-/* Add a Unicode 16.0 class by name: L, M, N, Nd, P, S, "space"; 1 when the name is not
- * known. */
+/* Keep what is in both. */
+int mote__code_set_intersect(mote__code_set *set, const mote__code_set *other);
+/* Add a Unicode 16.0 class by name: L, Lu, Ll, Lt, Lm, Lo, M, N, Nd, P, S, Han, "space";
+ * 1 when the name is not known. */
 int mote__code_set_add_class(mote__code_set *set, const char *name);
 int mote__code_set_invert(mote__code_set *set);
 bool mote__code_set_has(const mote__code_set *set, uint32_t unit);

@@ -168,10 +168,13 @@ static mote_status read_hex(reader *r, size_t begin, char letter, uint32_t *code
 static mote_status read_property(
         reader *r, size_t begin, bool negated, mote__code_set *set)
 {
-    static const char *const names[][2] = {{"L", "L"}, {"Letter", "L"}, {"M", "M"},
+    static const char *const names[][2] = {{"L", "L"}, {"Letter", "L"}, {"Lu", "Lu"},
+            {"Uppercase_Letter", "Lu"}, {"Ll", "Ll"}, {"Lowercase_Letter", "Ll"},
+            {"Lt", "Lt"}, {"Titlecase_Letter", "Lt"}, {"Lm", "Lm"},
+            {"Modifier_Letter", "Lm"}, {"Lo", "Lo"}, {"Other_Letter", "Lo"}, {"M", "M"},
             {"Mark", "M"}, {"N", "N"}, {"Number", "N"}, {"Nd", "Nd"},
             {"Decimal_Number", "Nd"}, {"P", "P"}, {"Punctuation", "P"}, {"S", "S"},
-            {"Symbol", "S"}};
+            {"Symbol", "S"}, {"Han", "Han"}};
     if (r->at >= r->n || r->pattern[r->at] != '{')
         return refuse(r, begin, "this property");
     r->at++;
@@ -284,71 +287,101 @@ static mote_status read_member(
     return read_char(r, code);
 }
 
-static mote_status read_class(reader *r)
+/* A character, a range or a set within brackets, into `set`. */
+static mote_status read_range(reader *r, mote__code_set *set)
+{
+    uint32_t lo = 0, hi = 0;
+    bool is_char = false, hi_is_char = true;
+    size_t member = r->at;
+    mote_status st = read_member(r, &lo, &is_char, set);
+    if (st < 0)
+        return st;
+    hi = lo;
+    if (r->at + 1 < r->n && r->pattern[r->at] == '-' && r->pattern[r->at + 1] != ']') {
+        r->at++;
+        if (r->pattern[r->at] == '[' || r->pattern[r->at] == '&')
+            return refuse(r, member, "this range");
+        if ((st = read_member(r, &hi, &hi_is_char, set)) < 0)
+            return st;
+        if (!is_char || !hi_is_char || hi < lo)
+            return refuse(r, member, "this range");
+    }
+    return is_char && mote__code_set_add(set, lo, hi) < 0 ? no_memory(r) : MOTE_OK;
+}
+
+static mote_status read_brackets(reader *r, size_t depth, mote__code_set *out);
+
+/* What stands at r->at between brackets, into `set`: not their end and no &&. */
+static mote_status read_part(
+        reader *r, size_t first, bool intersected, size_t depth, mote__code_set *set)
+{
+    char c = r->pattern[r->at], next = r->at + 1 < r->n ? r->pattern[r->at + 1] : '\0';
+    if (c == '[' && next != ':') {
+        mote__code_set inner = {0};
+        mote_status st = read_brackets(r, depth + 1, &inner);
+        if (st >= 0 && mote__code_set_add_set(set, &inner) < 0)
+            st = no_memory(r);
+        mote__code_set_free(&inner);
+        return st;
+    }
+    if (c == ']' || c == '[')
+        return refuse(r, r->at, "a bracket inside a class");
+    if (c == '~' && next == '~')
+        return refuse(r, r->at, "a difference of classes");
+    /* A hyphen is itself only first or last; elsewhere engines disagree. */
+    if (c == '-' && (r->at > first || intersected) && next != ']')
+        return refuse(r, r->at, "a hyphen here");
+    return read_range(r, set);
+}
+
+/* [...] with its members, also bracketed, and intersections, which bind least; r->at is
+ * at the opening bracket. */
+static mote_status read_brackets(reader *r, size_t depth, mote__code_set *out)
 {
     size_t begin = r->at++;
-    mote__code_set set = {0};
+    mote__code_set set = {0}; /* of the members since the last && */
     mote_status st = MOTE_OK;
-    bool negated = r->at < r->n && r->pattern[r->at] == '^';
+    bool intersected = false, negated = r->at < r->n && r->pattern[r->at] == '^';
+    if (depth == DEPTH_MAX)
+        return refuse(r, begin, "nesting this deep");
     if (negated)
         r->at++;
-    size_t first = r->at;
-    for (;;) {
+    for (size_t first = r->at; st >= 0;) {
         if (r->at >= r->n) {
             st = mote__fail(r->err, MOTE_E_FORMAT,
                     "pre-tokenizer pattern: class at byte %zu is not closed", begin);
-            goto out;
-        }
-        char c = r->pattern[r->at];
-        if (c == ']' && r->at > first) {
-            r->at++;
             break;
         }
-        if (c == ']' || c == '[') {
-            st = refuse(r, r->at, "a bracket inside a class");
-            goto out;
-        }
-        if (c == '&' && r->at + 1 < r->n && r->pattern[r->at + 1] == '&') {
-            st = refuse(r, r->at, "an intersection of classes");
-            goto out;
-        }
-        /* A hyphen is itself only first or last; elsewhere engines disagree. */
-        if (c == '-' && r->at > first &&
-                !(r->at + 1 < r->n && r->pattern[r->at + 1] == ']')) {
-            st = refuse(r, r->at, "a hyphen here");
-            goto out;
-        }
-        uint32_t lo = 0, hi = 0;
-        bool is_char = false, hi_is_char = true;
-        size_t member = r->at;
-        if ((st = read_member(r, &lo, &is_char, &set)) < 0)
-            goto out;
-        hi = lo;
-        if (r->at + 1 < r->n && r->pattern[r->at] == '-' &&
-                r->pattern[r->at + 1] != ']') {
-            r->at++;
-            if (r->pattern[r->at] == '[') {
-                st = refuse(r, member, "this range");
-                goto out;
-            }
-            if ((st = read_member(r, &hi, &hi_is_char, &set)) < 0)
-                goto out;
-            if (!is_char || !hi_is_char || hi < lo) {
-                st = refuse(r, member, "this range");
-                goto out;
-            }
-        }
-        if (is_char && mote__code_set_add(&set, lo, hi) < 0) {
-            st = no_memory(r);
-            goto out;
+        bool ends = r->pattern[r->at] == ']',
+             meets = r->n - r->at >= 2 && memcmp(r->pattern + r->at, "&&", 2) == 0;
+        if (meets && r->at == first) {
+            st = refuse(r, r->at, "an intersection without a left side");
+        } else if ((ends && r->at > first) || meets) {
+            if (intersected ? mote__code_set_intersect(out, &set) < 0
+                            : mote__code_set_add_set(out, &set) < 0)
+                st = no_memory(r);
+            mote__code_set_free(&set);
+            r->at += ends ? 1 : 2;
+            first = r->at;
+            if (ends)
+                break;
+            intersected = true;
+        } else {
+            st = read_part(r, first, intersected, depth, &set);
         }
     }
-    if (negated && mote__code_set_invert(&set) < 0) {
+    mote__code_set_free(&set);
+    if (st >= 0 && negated && mote__code_set_invert(out) < 0)
         st = no_memory(r);
-        goto out;
-    }
-    st = add_set_item(r, &set);
-out:
+    return st;
+}
+
+static mote_status read_class(reader *r)
+{
+    mote__code_set set = {0};
+    mote_status st = read_brackets(r, 0, &set);
+    if (st >= 0)
+        return add_set_item(r, &set);
     mote__code_set_free(&set);
     return st;
 }

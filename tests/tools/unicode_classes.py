@@ -2,18 +2,21 @@
 # SPDX-License-Identifier: MIT
 """Write lib/text/unicode_classes.inc from a JSON file of code point ranges.
 
-usage: unicode_classes.py onig-classes.json > lib/text/unicode_classes.inc
+usage: unicode_classes.py classes.json > lib/text/unicode_classes.inc
 
-The input maps a class name (L, M, N, P, S, ws, d) to [[first, last], ...]. It holds the
-Unicode 16.0 classes as the reference tokenizer's pattern engine really matches them,
-found by asking that engine about every code point. General categories below these
-(Lu, Ll, ...) are not known to that file; patterns that name them are refused.
+The input maps a class name (Lu, Ll, Lt, Lm, Lo, M, N, P, S, ws, d, Han) to
+[[first, last], ...]. It holds the Unicode 16.0 classes as the reference tokenizers'
+pattern engine really matches them, found by asking that engine about every code point:
+a vocabulary of the 256 bytes and the pattern \\p{Lu}, say, give back exactly the bytes
+of the characters that match. (The engine of Hugging Face's tokenizers and that of
+tiktoken give the same L, M, N, P, S, white space and digits.)
 """
 import json
 import sys
 
-NAMES = [("L", "letter"), ("M", "mark"), ("N", "number"), ("P", "punctuation"),
-         ("S", "symbol"), ("ws", "space"), ("d", "digit")]
+NAMES = [("Lu", "upper"), ("Ll", "lower"), ("Lt", "title"), ("Lm", "modifier"),
+         ("Lo", "other_letter"), ("M", "mark"), ("N", "number"), ("P", "punctuation"),
+         ("S", "symbol"), ("ws", "space"), ("d", "digit"), ("Han", "han")]
 
 
 def main():

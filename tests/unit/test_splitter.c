@@ -100,6 +100,16 @@ static void test_pieces(void **state)
     check("\\A.", "aab", "a|ab|");
     check(".\\z", "aab", "aa|b|");
     check("[^\\s\\S]a|b", "ab", "a|b|"); /* a class with no member */
+    check("\\p{Lu}\\p{Ll}*", "oneTwoTHree", "one|Two|T|Hree|");
+    check("[\\p{Lt}\\p{Lm}]", "a\xc7\x85\xca\xb0", "a|\xc7\x85|\xca\xb0|");
+    check("\\p{Lo}+", "a\xd7\x90\xc2\xaa-", "a|\xd7\x90\xc2\xaa|-|");
+    check("\\p{Han}+", "a\xe4\xbd\xa0\xe3\x80\x85\xe3\x81\xae", /* a 你 々 の */
+            "a|\xe4\xbd\xa0\xe3\x80\x85|\xe3\x81\xae|");
+    check("[a-f&&[^c]]+", "abcde", "ab|c|de|");
+    check("[^a-f&&[^c]]+", "xcade", "xc|ade|");
+    check("[a-cx&&b-y&&[^y]]+", "abcxy", "a|bcx|y|");
+    check("[[ab][^c-z]&&\\p{L}]+", "abc1A", "ab|c1|A|");
+    check("[a&]+", "a&b", "a&|b|");
 }
 
 /* Ruby's $ matches before every newline, and ^ after every one but the last. */
@@ -169,8 +179,8 @@ static void test_refused(void **state)
         const char *pattern, *named;
         mote_status status;
     } cases[] = {
-            {"\\p{Lu}", "\\p{Lu}", MOTE_E_UNSUPPORTED},
-            {"\\p{Han}+", "\\p{Han}", MOTE_E_UNSUPPORTED},
+            {"\\p{Greek}", "\\p{Greek}", MOTE_E_UNSUPPORTED},
+            {"[a\\p{Lul}]", "\\p{Lul}", MOTE_E_UNSUPPORTED},
             {"a\\w+", "\\w", MOTE_E_UNSUPPORTED},
             {"\\bx", "\\b", MOTE_E_UNSUPPORTED},
             {"\\Z", "\\Z", MOTE_E_UNSUPPORTED},
@@ -182,7 +192,16 @@ static void test_refused(void **state)
             {"(?i:[a])", "[a]", MOTE_E_UNSUPPORTED},
             {"(?#x)a", "(?#", MOTE_E_UNSUPPORTED},
             {"[[:alpha:]]", "[:alpha:]", MOTE_E_UNSUPPORTED},
-            {"[a&&[b]]", "&&", MOTE_E_UNSUPPORTED},
+            {"[&&a]", "&&", MOTE_E_UNSUPPORTED},
+            {"[a&&]", "]", MOTE_E_UNSUPPORTED},
+            {"[a&&&&b]", "&&", MOTE_E_UNSUPPORTED},
+            {"[a&&-b]", "-b", MOTE_E_UNSUPPORTED},
+            {"[a-&&b]", "a-&&", MOTE_E_UNSUPPORTED},
+            {"[ab~~b]", "~~", MOTE_E_UNSUPPORTED},
+            {"[a[b]", "not closed", MOTE_E_FORMAT},
+            {"[a&&[b]", "not closed", MOTE_E_FORMAT},
+            {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[a]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+                    "nesting", MOTE_E_UNSUPPORTED},
             {"[]a]", "]a]", MOTE_E_UNSUPPORTED},
             {"[a-\\d]", "a-\\d", MOTE_E_UNSUPPORTED},
             {"[z-a]", "z-a", MOTE_E_UNSUPPORTED},
@@ -286,16 +305,22 @@ static void test_code_sets(void **state)
     (void)state;
     enum { N = 60 };
     uint32_t seed = 7;
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < 4000; round++) {
         mote__code_set set = {0}, other = {0};
-        bool bits[N + 1] = {false};
+        bool in[2][N + 1] = {{false}}, bits[N + 1];
+        bool both = round & 2;
         for (uint32_t k = random_below(&seed, 9); k > 0; k--) {
             uint32_t lo = random_below(&seed, N), hi = lo + random_below(&seed, N - lo);
             assert_int_equal(mote__code_set_add(k & 1 ? &set : &other, lo, hi), 0);
             for (uint32_t i = lo; i <= hi; i++)
-                bits[i] = true;
+                in[k & 1][i] = true;
         }
-        assert_int_equal(mote__code_set_add_set(&set, &other), 0);
+        for (uint32_t i = 0; i <= N; i++)
+            bits[i] = both ? in[0][i] && in[1][i] : in[0][i] || in[1][i];
+        if (both)
+            assert_int_equal(mote__code_set_intersect(&set, &other), 0);
+        else
+            assert_int_equal(mote__code_set_add_set(&set, &other), 0);
         if (round & 1) {
             assert_int_equal(mote__code_set_invert(&set), 0);
             assert_true(mote__code_set_has(&set, MOTE__UNIT_INVALID));
@@ -309,6 +334,31 @@ static void test_code_sets(void **state)
         mote__code_set_free(&set);
         mote__code_set_free(&other);
     }
+}
+
+/* Code points of each class in Unicode 16.0, as the reference engine counts them. */
+static void test_classes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t n;
+    } classes[] = {{"L", 141028}, {"Lu", 1858}, {"Ll", 2258}, {"Lt", 31}, {"Lm", 404},
+            {"Lo", 136477}, {"M", 2501}, {"N", 1911}, {"Nd", 760}, {"P", 855},
+            {"S", 8514}, {"Han", 99030}, {"space", 25}};
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        mote__code_set set = {0};
+        size_t n = 0;
+        assert_int_equal(mote__code_set_add_class(&set, classes[i].name), 0);
+        for (size_t k = 0; k < set.n; k++)
+            n += set.ranges[k][1] - set.ranges[k][0] + 1;
+        if (n != classes[i].n)
+            fail_msg("%s has %zu members, expected %zu", classes[i].name, n,
+                    classes[i].n);
+        mote__code_set_free(&set);
+    }
+    mote__code_set set = {0};
+    assert_int_equal(mote__code_set_add_class(&set, "Greek"), 1);
 }
 
 /* The longest pattern that is read, full of the largest classes, in every stage. */
@@ -382,6 +432,7 @@ int main(void)
             cmocka_unit_test(test_linear),
             cmocka_unit_test(test_explosion),
             cmocka_unit_test(test_code_sets),
+            cmocka_unit_test(test_classes),
             cmocka_unit_test(test_long_patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
