@@ -112,7 +112,8 @@ static int run(run_args *a, uint32_t mtp)
         goto out;
     const mote_tokenizer *tokenizer = mote_model_tokenizer(model);
     if (!tokenizer) {
-        code = cli_fail("this model has no tokenizer.json: it cannot read text");
+        code = cli_fail("this model has no tokenizer (tokenizer.json or "
+                        "tiktoken.model): it cannot read text");
         goto out;
     }
     if (mote_model_get_info(model, &info, &err) < 0) {

@@ -158,8 +158,8 @@ int cmd_tokenize(int argc, char **argv)
     cli_set set = {.command = "tokenize",
             .usage = "[-m MODEL] [--no-bos] [--no-special] [--jsonl] < TEXT",
             .about = "Read text from standard input, print its token ids. MODEL may "
-                     "also "
-                     "be a folder that holds tokenizer.json alone, or that file."};
+                     "also be a folder that holds tokenizer.json alone, or "
+                     "tiktoken.model with tokenizer_config.json, or that file."};
     cli_model_args args = {0};
     uint32_t no_bos = 0, no_special = 0, jsonl = 0;
     cli_add(&set, 0, "no-bos", CLI_FLAG, &no_bos, NULL,

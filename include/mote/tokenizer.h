@@ -5,8 +5,8 @@
  *
  * A tokenizer is immutable after opening and may be used from any number of threads.
  * A model that has a tokenizer owns it (mote_model_tokenizer()); one may also be opened
- * alone. Encoding is byte-level BPE as tokenizer.json states it; decoding gives back
- * the exact bytes.
+ * alone. Encoding is byte-level BPE as tokenizer.json or tiktoken.model states it;
+ * decoding gives back the exact bytes.
  *
  * @code
  * mote_tokenizer *tok;
@@ -29,7 +29,8 @@ typedef struct mote_tokenizer mote_tokenizer;
 typedef struct mote_decoder mote_decoder;
 
 /** Open from a directory that holds tokenizer.json and, if present,
- *  tokenizer_config.json, or from the path of a tokenizer.json.
+ *  tokenizer_config.json, or tiktoken.model with tokenizer_config.json (Moonlight,
+ *  Kimi-K2), or from the path of a tokenizer.json or tiktoken.model.
  *  @param out  receives the tokenizer; yours until mote_tokenizer_close()
  *  @since 0.1 */
 MOTE_API mote_status mote_tokenizer_open(
@@ -58,12 +59,14 @@ MOTE_API mote_status mote_tokenizer_encode(const mote_tokenizer *tokenizer,
         const char *text, size_t n_bytes, uint32_t flags, int32_t *tokens,
         size_t capacity, size_t *n_tokens, mote_error *err);
 
-/** Leave out added tokens that are marked special (BOS, EOS, padding, tool tags ...). */
+/** Leave out added tokens that are marked special (BOS, EOS, padding, tool tags ...).
+ */
 #define MOTE_DECODE_SKIP_SPECIAL 1u
 
 /** Decode tokens to bytes (not NUL-terminated).
  *  @param n_bytes  receives the full length, even when it exceeds @p capacity
- *  @return MOTE_OK, or MOTE_E_INVALID for an id without a token. Any thread. @since 0.1 */
+ *  @return MOTE_OK, or MOTE_E_INVALID for an id without a token. Any thread. @since 0.1
+ */
 MOTE_API mote_status mote_tokenizer_decode(const mote_tokenizer *tokenizer,
         const int32_t *tokens, size_t n_tokens, uint32_t flags, char *text,
         size_t capacity, size_t *n_bytes, mote_error *err);

@@ -3,6 +3,7 @@
 #include "model/model.h"
 
 #include "api/options.h"
+#include "api/texts.h"
 #include "base/status.h"
 #include "model/packing.h"
 #include "model/stream.h"
@@ -15,13 +16,9 @@
 static mote_status open_tokenizer(
         mote_model *m, const mote__checkpoint *ck, mote_error *err)
 {
-    mote__tokenizer_texts t = {0};
-    t.tokenizer = mote__checkpoint_text(ck, "tokenizer.json", &t.tokenizer_size);
-    if (!t.tokenizer)
+    mote__tokenizer_texts t;
+    if (!mote__tokenizer_texts_of(&t, ck))
         return MOTE_OK; /* a model without text: tokens in, logits out */
-    t.config = mote__checkpoint_text(ck, "tokenizer_config.json", &t.config_size);
-    t.chat_template =
-            mote__checkpoint_text(ck, "chat_template.jinja", &t.chat_template_size);
     return mote__tokenizer_open_texts(&m->tokenizer, &m->memory, &t, err);
 }
 

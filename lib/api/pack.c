@@ -3,6 +3,7 @@
 #include "mote/pack.h"
 
 #include "api/options.h"
+#include "api/texts.h"
 #include "base/status.h"
 #include "model/importance.h"
 #include "model/packing.h"
@@ -15,14 +16,10 @@
 static mote_status save_tokenizer(
         uint8_t **out, size_t *size, const mote__checkpoint *ck, mote_error *err)
 {
-    mote__tokenizer_texts t = {0};
+    mote__tokenizer_texts t;
     mote_tokenizer *tokenizer = NULL;
-    t.tokenizer = mote__checkpoint_text(ck, "tokenizer.json", &t.tokenizer_size);
-    if (!t.tokenizer)
+    if (!mote__tokenizer_texts_of(&t, ck))
         return MOTE_OK;
-    t.config = mote__checkpoint_text(ck, "tokenizer_config.json", &t.config_size);
-    t.chat_template =
-            mote__checkpoint_text(ck, "chat_template.jinja", &t.chat_template_size);
     mote_status st = mote__tokenizer_open_texts(&tokenizer, NULL, &t, err);
     if (st >= 0)
         st = mote__tokenizer_save(tokenizer, out, size, err);
@@ -35,8 +32,8 @@ static mote_status check_output(const mote__checkpoint *ck, const char *checkpoi
         const char *path, mote_error *err)
 {
     static const char *const texts[] = {"config.json", "generation_config.json",
-            "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-            "model.safetensors.index.json"};
+            "tokenizer.json", "tiktoken.model", "tokenizer_config.json",
+            "chat_template.jinja", "model.safetensors.index.json"};
     int is_input = mote__checkpoint_reads(ck, path);
     for (size_t i = 0; i < sizeof texts / sizeof *texts && !is_input; i++) {
         mote__file f;

@@ -45,9 +45,10 @@ static char *split_path(const char *path, const char **name)
 
 mote_status mote_tokenizer_open(mote_tokenizer **out, const char *path, mote_error *err)
 {
-    char *text = NULL, *config = NULL, *jinja = NULL, *parent = NULL;
+    char *text = NULL, *ranks = NULL, *config = NULL, *jinja = NULL, *parent = NULL;
     mote__tokenizer_texts texts = {0};
-    const char *directory = path, *name = "tokenizer.json";
+    const char *directory = path, *name = NULL; /* of the file that `path` names */
+    static const char json[] = "tokenizer.json", tiktoken[] = "tiktoken.model";
     mote__clear(err);
     if (!out)
         return mote__fail(err, MOTE_E_INVALID, "no place for the tokenizer");
@@ -60,11 +61,17 @@ mote_status mote_tokenizer_open(mote_tokenizer **out, const char *path, mote_err
         if (!parent)
             return mote__fail_memory(err, strlen(path), "a path");
     }
-    if ((st = read_beside(&text, &texts.tokenizer_size, directory, name, err)) < 0)
+    if ((!name || strcmp(name, tiktoken) != 0) &&
+            (st = read_beside(&text, &texts.tokenizer_size, directory,
+                     name ? name : json, err)) < 0)
         goto out;
-    if (!text) {
-        st = mote__fail(
-                err, MOTE_E_NOT_FOUND, "no file %.100s in %.300s", name, directory);
+    if (!text && (!name || strcmp(name, tiktoken) == 0) &&
+            (st = read_beside(&ranks, &texts.tiktoken_size, directory, tiktoken, err)) <
+                    0)
+        goto out;
+    if (!text && !ranks) {
+        st = mote__fail(err, MOTE_E_NOT_FOUND, "no file %.100s%s in %.300s",
+                name ? name : json, name ? "" : " or tiktoken.model", directory);
         goto out;
     }
     if ((st = read_beside(&config, &texts.config_size, directory,
@@ -74,12 +81,14 @@ mote_status mote_tokenizer_open(mote_tokenizer **out, const char *path, mote_err
                  "chat_template.jinja", err)) < 0)
         goto out;
     texts.tokenizer = text;
+    texts.tiktoken = ranks;
     texts.config = config;
     texts.chat_template = jinja;
     st = mote__tokenizer_open_texts(out, NULL, &texts, err);
 out:
     free(parent);
     free(text);
+    free(ranks);
     free(config);
     free(jinja);
     return st;

@@ -54,9 +54,9 @@ mote_status mote__checkpoint_open_texts(
         mote__checkpoint **out, const char *path, mote_error *err);
 void mote__checkpoint_close(mote__checkpoint *c);
 
-/* Text such as "config.json", "tokenizer.json", "tokenizer_config.json",
- * "generation_config.json", "chat_template.jinja"; borrowed, NUL-terminated after
- * `size` bytes (size may be NULL); NULL when there is none. */
+/* Text such as "config.json", "tokenizer.json", "tiktoken.model",
+ * "tokenizer_config.json", "generation_config.json", "chat_template.jinja"; borrowed,
+ * NUL-terminated after `size` bytes (size may be NULL); NULL when there is none. */
 const char *mote__checkpoint_text(
         const mote__checkpoint *c, const char *name, size_t *size);
 size_t mote__checkpoint_count(const mote__checkpoint *c);

@@ -11,6 +11,7 @@ const char *const mote__checkpoint_text_names[] = {
         "config.json",
         "generation_config.json",
         "tokenizer.json",
+        "tiktoken.model",
         "tokenizer_config.json",
         "chat_template.jinja",
         NULL,

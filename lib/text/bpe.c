@@ -26,30 +26,37 @@ static size_t table_size(size_t n)
     return size;
 }
 
-int mote__bpe_init(mote__bpe *b, mote__memory *m, size_t n_ids, size_t blob_size,
-        size_t n_tokens, size_t n_merges)
+int mote__bpe_init(
+        mote__bpe *b, mote__memory *m, size_t n_ids, size_t blob_size, size_t n_tokens)
 {
     memset(b, 0, sizeof *b);
     b->memory = m;
     b->n_ids = n_ids;
     b->blob_size = blob_size;
     b->tokens_size = table_size(n_tokens);
-    b->merges_size = table_size(n_merges);
-    b->filter_size = b->merges_size / 8; /* 16 to 32 bits a merge */
     memset(b->byte_id, 0xff, sizeof b->byte_id);
     b->blob = mote__alloc(m, MOTE_MEM_TOKENIZER, blob_size);
     b->span = mote__calloc(m, MOTE_MEM_TOKENIZER, n_ids, sizeof *b->span);
     b->known = mote__calloc(m, MOTE_MEM_TOKENIZER, n_ids, sizeof *b->known);
     b->tokens = mote__calloc(m, MOTE_MEM_TOKENIZER, b->tokens_size, sizeof *b->tokens);
+    b->byte_pairs = mote__alloc(m, MOTE_MEM_TOKENIZER, 65536 * sizeof *b->byte_pairs);
+    if (!b->blob || !b->span || !b->known || !b->tokens || !b->byte_pairs)
+        return -1;
+    b->seed = mix((uintptr_t)b->tokens ^ mix((uintptr_t)b->blob));
+    memset(b->byte_pairs, 0xff, 65536 * sizeof *b->byte_pairs);
+    return 0;
+}
+
+int mote__bpe_init_merges(mote__bpe *b, size_t n_merges)
+{
+    mote__memory *m = b->memory;
+    b->merges_size = table_size(n_merges);
+    b->filter_size = b->merges_size / 8; /* 16 to 32 bits a merge */
     b->merges = mote__alloc(m, MOTE_MEM_TOKENIZER, b->merges_size * sizeof *b->merges);
     b->filter = mote__calloc(m, MOTE_MEM_TOKENIZER, b->filter_size, sizeof *b->filter);
-    b->byte_pairs = mote__alloc(m, MOTE_MEM_TOKENIZER, 65536 * sizeof *b->byte_pairs);
-    if (!b->blob || !b->span || !b->known || !b->tokens || !b->merges || !b->filter ||
-            !b->byte_pairs)
+    if (!b->merges || !b->filter)
         return -1;
-    b->seed = mix((uintptr_t)b->tokens ^ mix((uintptr_t)b->merges));
     memset(b->merges, 0xff, b->merges_size * sizeof *b->merges);
-    memset(b->byte_pairs, 0xff, 65536 * sizeof *b->byte_pairs);
     return 0;
 }
 

@@ -4,7 +4,7 @@
  * Tables are immutable after opening, except `known`: for each token a hint whether its
  * own bytes encode to it alone, found when first needed; every thread would find the
  * same. Ids are unique, and every merge joins two tokens into the token of their joined
- * bytes. */
+ * bytes. Merges of one rank make the same token. */
 #ifndef MOTE_TEXT_BPE_H
 #define MOTE_TEXT_BPE_H
 #include "base/memory.h"
@@ -39,11 +39,15 @@ typedef struct mote__bpe {
             *byte_pairs;    /* [256][256] merges of single bytes; rank UINT32_MAX */
     _Atomic uint8_t *known; /* [n_ids] 0 not yet, 1 encodes to itself, 2 does not */
     bool ignore_merges;     /* a piece that is a token is never cut */
+    bool ranks_are_ids;     /* of the token that a merge makes */
 } mote__bpe;
 
-/* Allocate the tables. 0, or -1 without memory; then mote__bpe_free() is still due. */
+/* Allocate the tables of tokens. 0, or -1 without memory; then mote__bpe_free() is still
+ * due. */
 int mote__bpe_init(mote__bpe *b, mote__memory *m, size_t n_ids, size_t blob_size,
-        size_t n_tokens, size_t n_merges);
+        size_t n_tokens);
+/* Allocate the tables of merges, once, before the first. The same. */
+int mote__bpe_init_merges(mote__bpe *b, size_t n_merges);
 void mote__bpe_free(mote__bpe *b);
 /* Enter a token whose span is set among those text can reach. */
 void mote__bpe_add_token(mote__bpe *b, uint32_t id);

@@ -11,8 +11,10 @@
 
 /* The texts of a checkpoint that say how it reads text; all borrowed for the call. */
 typedef struct mote__tokenizer_texts {
-    const char *tokenizer; /* tokenizer.json; needed */
+    const char *tokenizer; /* tokenizer.json, or NULL */
     size_t tokenizer_size;
+    const char *tiktoken; /* tiktoken.model, read where there is no tokenizer.json */
+    size_t tiktoken_size;
     const char *config; /* tokenizer_config.json, or NULL */
     size_t config_size;
     const char

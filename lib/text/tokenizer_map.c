@@ -8,14 +8,13 @@
 #include <string.h>
 
 enum {
-    VERSION = 1,
+    VERSION = 2, /* 1 where RANKS_ARE_IDS is not set */
     HEADER = 48,
-    IDS_MAX = 1 << 22,
-    TOKEN_BYTES_MAX = 1 << 16,
     /* of the tokenizer */
     IGNORES_MERGES = 1,
     ADDS_BOS = 2,
     HAS_TEMPLATE = 4,
+    RANKS_ARE_IDS = 8,
     /* of a token, beside MOTE__TOKEN_... */
     REACHABLE = 4, /* by merging text */
     NORMALIZED = 8 /* an added token of the second kind */
@@ -42,9 +41,10 @@ static size_t round4(size_t n)
 
 static int by_rank(const void *a, const void *b)
 {
-    uint32_t x = ((const mote__bpe_merge *)a)->rank,
-             y = ((const mote__bpe_merge *)b)->rank;
-    return x < y ? -1 : x > y;
+    const mote__bpe_merge *x = a, *y = b;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    return x->pair < y->pair ? -1 : x->pair > y->pair;
 }
 
 /* The merges in their order, from malloc. */
@@ -107,13 +107,14 @@ mote_status mote__tokenizer_save(
         return mote__fail_memory(err, n, "a tokenizer");
     }
     memcpy(p, magic, sizeof magic);
-    put32(p + 8, VERSION);
+    put32(p + 8, b->ranks_are_ids ? VERSION : 1);
     put32(p + 12, (uint32_t)b->n_ids);
     put32(p + 16, (uint32_t)n_merges);
     put32(p + 20, (uint32_t)s->n_stages);
     put32(p + 24, (b->ignore_merges ? IGNORES_MERGES : 0u) |
                           (t->adds_bos ? ADDS_BOS : 0u) |
-                          (t->chat_template ? HAS_TEMPLATE : 0u));
+                          (t->chat_template ? HAS_TEMPLATE : 0u) |
+                          (b->ranks_are_ids ? RANKS_ARE_IDS : 0u));
     put32(p + 28, (uint32_t)t->bos);
     put32(p + 32, (uint32_t)t->eos);
     put32(p + 36, (uint32_t)blob);
@@ -174,9 +175,10 @@ static mote_status measure(map *m, mote_error *err)
     m->blob_bytes = get32(p + 36);
     m->template_bytes = get32(p + 40);
     if (get32(p + 8) == 0 || get32(p + 44) != 0 || m->n_ids == 0 ||
-            m->n_ids > IDS_MAX || m->n_stages > MOTE__STAGES_MAX ||
+            m->n_ids > MOTE__IDS_MAX || m->n_stages > MOTE__STAGES_MAX ||
             m->blob_bytes > INT32_MAX ||
-            m->flags > (IGNORES_MERGES | ADDS_BOS | HAS_TEMPLATE) ||
+            m->flags > (IGNORES_MERGES | ADDS_BOS | HAS_TEMPLATE | RANKS_ARE_IDS) ||
+            (m->flags & RANKS_ARE_IDS) != (get32(p + 8) == 1 ? 0 : RANKS_ARE_IDS) ||
             (m->template_bytes && !(m->flags & HAS_TEMPLATE)))
         return damaged(err, "impossible values in its header, ids", m->n_ids);
     uint64_t at = HEADER + 4 * (uint64_t)m->n_ids;
@@ -210,7 +212,7 @@ static mote_status check_tokens(map *m, mote_error *err)
     for (uint32_t id = 0; id < m->n_ids; id++) {
         uint32_t n = get32(m->lengths + 4 * (size_t)id), f = m->token_flags[id];
         int added = (f & MOTE__TOKEN_ADDED) != 0;
-        if (n > TOKEN_BYTES_MAX || f > 15 || (n == 0 && f) ||
+        if (n > MOTE__TOKEN_BYTES_MAX || f > 15 || (n == 0 && f) ||
                 (!added && f & (MOTE__TOKEN_SPECIAL | NORMALIZED)) ||
                 (added && n > MOTE__ADDED_BYTES_MAX))
             return damaged(err, "token", id);
@@ -274,7 +276,8 @@ static mote_status add_merges(mote_tokenizer *t, const map *m, mote_error *err)
                 memcmp(b->blob + joined[0], b->blob + left[0], left[1]) != 0 ||
                 memcmp(b->blob + joined[0] + left[1], b->blob + right[0], right[1]) !=
                         0 ||
-                mote__bpe_add_merge(b, id[0], id[1], i, id[2]) < 0)
+                mote__bpe_add_merge(
+                        b, id[0], id[1], b->ranks_are_ids ? id[2] : i, id[2]) < 0)
             return damaged(err, "merge", i);
     }
     mote__bpe_freeze(b);
@@ -312,8 +315,8 @@ mote_status mote__tokenizer_open_map(mote_tokenizer **out, mote__memory *memory,
     t->eos = m.eos;
     t->adds_bos = (m.flags & ADDS_BOS) != 0;
     mote__splitter_init(&t->splitter, memory);
-    if (mote__bpe_init(&t->bpe, memory, m.n_ids, m.blob_bytes, m.n_reachable,
-                m.n_merges) < 0 ||
+    if (mote__bpe_init(&t->bpe, memory, m.n_ids, m.blob_bytes, m.n_reachable) < 0 ||
+            mote__bpe_init_merges(&t->bpe, m.n_merges) < 0 ||
             mote__added_init(&t->added[0], memory, m.added_bytes[0]) < 0 ||
             mote__added_init(&t->added[1], memory, m.added_bytes[1]) < 0 ||
             !(t->flags = mote__calloc(memory, MOTE_MEM_TOKENIZER, m.n_ids, 1))) {
@@ -322,6 +325,7 @@ mote_status mote__tokenizer_open_map(mote_tokenizer **out, mote__memory *memory,
     }
     t->n_flags = m.n_ids;
     t->bpe.ignore_merges = (m.flags & IGNORES_MERGES) != 0;
+    t->bpe.ranks_are_ids = (m.flags & RANKS_ARE_IDS) != 0;
     st = add_stages(t, &m, err);
     if (st >= 0)
         st = add_tokens(t, &m, err);

@@ -66,7 +66,7 @@ static mote_status find_control(mote_tokenizer *t, const json_t *config,
         *id = mote__bpe_find(&t->bpe, (const uint8_t *)text, n);
     if (*id < 0)
         return mote__fail(err, MOTE_E_FORMAT,
-                "tokenizer_config.json: %s \"%.100s\" is not a token of tokenizer.json",
+                "tokenizer_config.json: %s \"%.100s\" is not a token of the vocabulary",
                 name, text);
     return MOTE_OK;
 }
@@ -94,11 +94,24 @@ static mote_status read_config(mote_tokenizer *t, const json_t *config, mote_err
     return MOTE_OK;
 }
 
+static mote_status read_json(
+        mote_tokenizer *t, const char *text, size_t n, mote_error *err)
+{
+    json_t *root = NULL;
+    mote_status st = parse(&root, text, n, "tokenizer.json", err);
+    if (st >= 0)
+        st = mote__read_pipeline(t, root, err);
+    if (st >= 0)
+        st = mote__read_vocabulary(t, root, err);
+    json_decref(root);
+    return st;
+}
+
 mote_status mote__tokenizer_open_texts(mote_tokenizer **out, mote__memory *m,
         const mote__tokenizer_texts *texts, mote_error *err)
 {
-    json_t *root = NULL, *config = NULL;
-    mote_status st;
+    json_t *config = NULL;
+    mote_status st = MOTE_OK;
     *out = NULL;
     mote_tokenizer *t = mote__calloc(m, MOTE_MEM_TOKENIZER, 1, sizeof *t);
     if (!t)
@@ -106,24 +119,20 @@ mote_status mote__tokenizer_open_texts(mote_tokenizer **out, mote__memory *m,
     t->memory = m;
     t->bos = t->eos = -1;
     mote__splitter_init(&t->splitter, m);
-    if ((st = parse(&root, texts->tokenizer, texts->tokenizer_size, "tokenizer.json",
-                 err)) < 0)
+    if (texts->config && (st = parse(&config, texts->config, texts->config_size,
+                                  "tokenizer_config.json", err)) < 0)
         goto out;
-    if ((st = mote__read_pipeline(t, root, err)) < 0)
-        goto out;
-    if ((st = mote__read_vocabulary(t, root, err)) < 0)
+    st = texts->tokenizer ? read_json(t, texts->tokenizer, texts->tokenizer_size, err)
+                          : mote__read_tiktoken(t, texts->tiktoken,
+                                    texts->tiktoken_size, config, err);
+    if (st < 0)
         goto out;
     if (texts->chat_template && (st = keep_template(t, texts->chat_template,
                                          texts->chat_template_size, err)) < 0)
         goto out;
-    if (texts->config) {
-        if ((st = parse(&config, texts->config, texts->config_size,
-                     "tokenizer_config.json", err)) < 0)
-            goto out;
+    if (config)
         st = read_config(t, config, err);
-    }
 out:
-    json_decref(root);
     json_decref(config);
     if (st < 0)
         mote__tokenizer_close(t);

@@ -7,7 +7,14 @@
 #include "splitter.h"
 #include "tokenizer.h"
 
-enum { MOTE__TOKEN_SPECIAL = 1, MOTE__TOKEN_ADDED = 2 };
+enum {
+    /* flags of a token */
+    MOTE__TOKEN_SPECIAL = 1,
+    MOTE__TOKEN_ADDED = 2,
+    /* limits */
+    MOTE__IDS_MAX = 1 << 22, /* sixteen times the largest vocabulary in use */
+    MOTE__TOKEN_BYTES_MAX = 1 << 16
+};
 
 struct mote_tokenizer {
     mote__memory *memory; /* NULL: the C library */
@@ -54,8 +61,18 @@ mote_status mote__decoder_push(mote_decoder *d, int32_t token, const char **text
 void mote__decoder_finish(mote_decoder *d, const char **text, size_t *n_bytes);
 void mote__decoder_close(mote_decoder *d);
 
-/* ---- opening: each reads one part of tokenizer.json into a zeroed tokenizer ---- */
+/* ---- opening: each reads one part of a file into a zeroed tokenizer ---- */
 struct json_t;
+/* Enter the bytes of a token whose tables are there; `used` counts bytes of the blob. */
+mote_status mote__tokenizer_put(mote_tokenizer *t, size_t *used, uint32_t id,
+        const uint8_t *bytes, size_t n, const char *file, mote_error *err);
+/* Enter an added token as JSON states it: content, special, normalized. Its bytes may
+ * be there already. */
+mote_status mote__tokenizer_put_added(mote_tokenizer *t, size_t *used, uint32_t id,
+        const struct json_t *added, const char *file, mote_error *err);
+/* The whole of tiktoken.model, with the control tokens of tokenizer_config.json. */
+mote_status mote__read_tiktoken(mote_tokenizer *t, const char *text, size_t size,
+        const struct json_t *config, mote_error *err);
 /* vocab, merges and added_tokens */
 mote_status mote__read_vocabulary(
         mote_tokenizer *t, const struct json_t *root, mote_error *err);

@@ -10,11 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    IDS_MAX = 1 << 22,         /* sixteen times the largest vocabulary in use */
-    SPELLING_END = 0x100 + 68, /* one past the last character of the spelling */
-    TOKEN_BYTES_MAX = 1 << 16
-};
+enum { SPELLING_END = 0x100 + 68 /* one past the last character of the spelling */ };
 
 typedef struct reader {
     mote_tokenizer *t;
@@ -64,18 +60,8 @@ static mote_status reserve_scratch(reader *r, size_t n)
 
 static mote_status set_token(reader *r, uint32_t id, const uint8_t *bytes, size_t n)
 {
-    mote__bpe *b = &r->t->bpe;
-    if (n == 0 || n > TOKEN_BYTES_MAX)
-        return mote__fail(r->err, MOTE_E_FORMAT,
-                "tokenizer.json: token %u has %zu bytes: expected 1 to %d", id, n,
-                TOKEN_BYTES_MAX);
-    memcpy(b->blob + r->blob_used, bytes, n);
-    b->span[id][0] = (uint32_t)r->blob_used;
-    b->span[id][1] = (uint32_t)n;
-    r->blob_used += n;
-    if (n > r->t->longest_token)
-        r->t->longest_token = n;
-    return MOTE_OK;
+    return mote__tokenizer_put(
+            r->t, &r->blob_used, id, bytes, n, "tokenizer.json", r->err);
 }
 
 /* ---- sizes first ---- */
@@ -84,10 +70,10 @@ static mote_status check_id(
         reader *r, const json_t *id, const char *text, uint32_t *out)
 {
     json_int_t v = json_is_integer(id) ? json_integer_value(id) : -1;
-    if (v < 0 || v >= IDS_MAX)
+    if (v < 0 || v >= MOTE__IDS_MAX)
         return mote__fail(r->err, MOTE_E_FORMAT,
                 "tokenizer.json: id of \"%.100s\": expected 0 to %d, found %s%lld",
-                text, IDS_MAX - 1, json_is_integer(id) ? "" : "no integer ",
+                text, MOTE__IDS_MAX - 1, json_is_integer(id) ? "" : "no integer ",
                 json_is_integer(id) ? (long long)v : 0);
     *out = (uint32_t)v;
     return MOTE_OK;
@@ -214,52 +200,17 @@ static mote_status read_merge(reader *r, const json_t *merge, size_t rank)
 
 static mote_status read_added(reader *r, const json_t *vocab, const json_t *a)
 {
-    static const char *const refused[] = {"single_word", "lstrip", "rstrip"};
-    mote_tokenizer *t = r->t;
-    const json_t *content = json_object_get(a, "content");
-    const uint8_t *text = (const uint8_t *)json_string_value(content);
-    size_t n = json_string_length(content);
+    const char *text = json_string_value(json_object_get(a, "content"));
     uint32_t id = (uint32_t)json_integer_value(json_object_get(a, "id"));
-    if (n == 0 || n > MOTE__ADDED_BYTES_MAX)
-        return mote__fail(r->err, MOTE_E_FORMAT,
-                "tokenizer.json: added token %u has %zu bytes: expected 1 to %d", id, n,
-                MOTE__ADDED_BYTES_MAX);
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        if (json_is_true(json_object_get(a, refused[i])))
-            return mote__fail(r->err, MOTE_E_UNSUPPORTED,
-                    "tokenizer.json: added token \"%.100s\": %s is not supported",
-                    (const char *)text, refused[i]);
     /* A token may stand in the vocabulary as well, if it is the same there. */
-    const json_t *twin = json_object_get(vocab, (const char *)text);
+    const json_t *twin = json_object_get(vocab, text);
     if (twin && json_integer_value(twin) != (json_int_t)id)
         return mote__fail(r->err, MOTE_E_FORMAT,
                 "tokenizer.json: the added token \"%.100s\" has id %u, and %lld in the "
                 "vocabulary",
-                (const char *)text, id, (long long)json_integer_value(twin));
-    if (t->bpe.span[id][1] == 0) {
-        mote_status st = set_token(r, id, text, n);
-        if (st < 0)
-            return st;
-    } else if (t->bpe.span[id][1] != n ||
-               memcmp(t->bpe.blob + t->bpe.span[id][0], text, n) != 0) {
-        return mote__fail(r->err, MOTE_E_FORMAT,
-                "tokenizer.json: id %u is another token than the added token "
-                "\"%.100s\"",
-                id, (const char *)text);
-    }
-    if (t->flags[id] & MOTE__TOKEN_ADDED)
-        return mote__fail(r->err, MOTE_E_FORMAT,
-                "tokenizer.json: two added tokens have the id %u", id);
-    t->flags[id] = MOTE__TOKEN_ADDED;
-    if (json_is_true(json_object_get(a, "special")))
-        t->flags[id] |= MOTE__TOKEN_SPECIAL;
-    bool normalized = json_is_true(json_object_get(a, "normalized"));
-    if (mote__added_find(&t->added[!normalized], text, n) >= 0 ||
-            mote__added_add(&t->added[normalized], text, n, (int32_t)id) < 0)
-        return mote__fail(r->err, MOTE_E_FORMAT,
-                "tokenizer.json: the added token \"%.100s\" is there twice",
-                (const char *)text);
-    return MOTE_OK;
+                text, id, (long long)json_integer_value(twin));
+    return mote__tokenizer_put_added(
+            r->t, &r->blob_used, id, a, "tokenizer.json", r->err);
 }
 
 /* Options of a BPE model. What would change the result is refused by name. */
@@ -327,8 +278,9 @@ mote_status mote__read_vocabulary(
     spelling_init(&r);
     if ((st = measure(&r, vocab, added, &n_ids, &n_bytes, added_bytes)) < 0)
         return st;
-    if (mote__bpe_init(&t->bpe, t->memory, n_ids, n_bytes, json_object_size(vocab),
-                json_array_size(merges)) < 0 ||
+    if (mote__bpe_init(&t->bpe, t->memory, n_ids, n_bytes, json_object_size(vocab)) <
+                    0 ||
+            mote__bpe_init_merges(&t->bpe, json_array_size(merges)) < 0 ||
             mote__added_init(&t->added[0], t->memory, added_bytes[0]) < 0 ||
             mote__added_init(&t->added[1], t->memory, added_bytes[1]) < 0 ||
             !(t->flags = mote__calloc(t->memory, MOTE_MEM_TOKENIZER, n_ids, 1)))

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* tokenizer.json, then a NUL, then text. What opens gives back every byte it encodes,
- * whole and as a stream, whatever the file says. */
+/* tokenizer.json, then a NUL, then text; or, where it does not begin with a brace,
+ * tiktoken.model, a NUL, tokenizer_config.json, a NUL and text. What opens gives back
+ * every byte it encodes, whole and as a stream, whatever the file says. */
 #include "fuzz_target.h"
 
-#include "mote/tokenizer.h"
+#include "text/tokenizer.h"
 
 #include <string.h>
 
@@ -48,16 +49,34 @@ out:
     free(back);
 }
 
+/* What comes before the next NUL, or everything; *at moves behind it. */
+static const char *part(const uint8_t *data, size_t size, size_t *at, size_t *n)
+{
+    const uint8_t *s = data + *at, *nul = *at < size ? memchr(s, 0, size - *at) : NULL;
+    *n = nul ? (size_t)(nul - s) : size - *at;
+    *at += *n + (nul ? 1 : 0);
+    return (const char *)s;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const uint8_t *nul = size ? memchr(data, 0, size) : NULL;
-    const char *text = nul ? (const char *)nul + 1 : "ab ab\n  12 <x>ba\xff\xe4\xb8";
-    size_t n_json = nul ? (size_t)(nul - data) : size;
-    size_t n_text = nul ? size - n_json - 1 : strlen(text);
+    size_t at = 0, n_text = 0, n_file = 0;
+    const char *file = part(data, size, &at, &n_file);
     mote_tokenizer *t = NULL;
     mote_error err;
-    mote_status st =
-            mote_tokenizer_open_memory(&t, (const char *)data, n_json, NULL, 0, &err);
+    mote_status st;
+    if (n_file > 0 && file[0] != '{') {
+        mote__tokenizer_texts texts = {.tiktoken = file, .tiktoken_size = n_file};
+        texts.config = part(data, size, &at, &texts.config_size);
+        st = mote__tokenizer_open_texts(&t, NULL, &texts, &err);
+    } else {
+        st = mote_tokenizer_open_memory(&t, file, n_file, NULL, 0, &err);
+    }
+    const char *text = part(data, size, &at, &n_text);
+    if (n_text == 0) {
+        text = "ab ab\n  12 <x>ba\xff\xe4\xb8";
+        n_text = strlen(text);
+    }
     if (st < 0) {
         FUZZ_CHECK(!t && err.status == st && err.message[0]);
         return 0;

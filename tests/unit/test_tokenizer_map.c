@@ -2,6 +2,7 @@
 /* Tokenizers as packs hold them: the same ids, and damage is an error. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,12 +19,17 @@ static mote_tokenizer *open_texts(
 {
     mote__tokenizer_texts t = {0};
     mote_tokenizer *tokenizer = NULL;
-    char *text = text_load(variable, name, &t.tokenizer_size);
+    bool tiktoken = strstr(name, "tiktoken.model");
+    size_t n = 0;
+    char *text = text_load(variable, name, &n);
     char *config = text ? text_load(variable, config_name, &t.config_size) : NULL;
     mote_error err;
     if (!text)
         return NULL;
-    t.tokenizer = text;
+    t.tokenizer = tiktoken ? NULL : text;
+    t.tokenizer_size = tiktoken ? 0 : n;
+    t.tiktoken = tiktoken ? text : NULL;
+    t.tiktoken_size = tiktoken ? n : 0;
     t.config = config;
     mote_status st = mote__tokenizer_open_texts(&tokenizer, NULL, &t, &err);
     if (st < 0)
@@ -103,10 +109,25 @@ static mote_tokenizer *bundled(void)
             "../../models/tiny-v3/tokenizer_config.json");
 }
 
+static mote_tokenizer *tiktoken(void)
+{
+    return open_texts("MOTE_TEST_DATA", "tokenizer/tiktoken/tiktoken.model",
+            "tokenizer/tiktoken/tokenizer_config.json");
+}
+
 static void test_bundled(void **state)
 {
     (void)state;
     mote_tokenizer *t = bundled();
+    assert_non_null(t);
+    round_trip(t);
+}
+
+/* Its ranks are ids, which several merges share. */
+static void test_tiktoken(void **state)
+{
+    (void)state;
+    mote_tokenizer *t = tiktoken();
     assert_non_null(t);
     round_trip(t);
 }
@@ -137,10 +158,9 @@ static uint64_t random_next(void)
 }
 
 /* There is no checksum in this form: what damage leaves open must still work. */
-static void test_damage(void **state)
+static void damage(mote_tokenizer *t, uint8_t version)
 {
-    (void)state;
-    mote_tokenizer *t = bundled(), *u = NULL;
+    mote_tokenizer *u = NULL;
     uint8_t *good = NULL;
     size_t n, n_failed = 0;
     mote_error err;
@@ -180,16 +200,27 @@ static void test_damage(void **state)
     assert_true(n_failed > 500);
     /* "MOTE_E_MISMATCH when a newer library wrote it" */
     memcpy(bad, good, n);
-    bad[8] = 2;
+    assert_int_equal(bad[8], version);
+    bad[8] = 3;
     assert_int_equal(mote__tokenizer_open_map(&u, NULL, bad, n, &err), MOTE_E_MISMATCH);
+    bad[8] = 3 - version; /* says that ranks are what they are not */
+    assert_int_equal(mote__tokenizer_open_map(&u, NULL, bad, n, &err), MOTE_E_FORMAT);
     free(bad);
     free(good);
+}
+
+static void test_damage(void **state)
+{
+    (void)state;
+    damage(bundled(), 1);
+    damage(tiktoken(), 2);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_bundled),
+            cmocka_unit_test(test_tiktoken),
             cmocka_unit_test(test_published),
             cmocka_unit_test(test_damage),
     };
