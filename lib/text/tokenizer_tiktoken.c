@@ -140,6 +140,9 @@ static mote_status measure_added(json_t *decoder, size_t n_base, size_t *n_ids,
 {
     const char *key;
     json_t *value;
+    if (decoder && !json_is_object(decoder))
+        return mote__fail(err, MOTE_E_FORMAT,
+                "%s: added_tokens_decoder: expected an object", config_file);
     *n_ids = n_base + RESERVED;
     added_bytes[0] = RESERVED * RESERVED_NAME_MAX;
     added_bytes[1] = 0;

@@ -8,6 +8,7 @@ allowed to work.
 test_hostile.py MOTE MODEL [unittest options]; MODEL is the bundled model.
 MOTE_HOSTILE_ALL=1 tries every value of every key instead of a sample; MOTE_SANITIZED=1 is
 set by sanitizer builds."""
+import base64
 import json
 import os
 import random
@@ -224,6 +225,32 @@ class Hostile(unittest.TestCase):
             # a strange pattern may well be a valid one
             self.refused(pattern[:30], "tokenize", "-m", self.model(**{
                 "tokenizer.json": changed(split)}), stdin=b"a" * 200, codes=(0, 1))
+
+    def test_tiktoken(self):
+        bytes_only = "".join(f"{base64.b64encode(bytes([i])).decode()} {i}\n" for i in range(256))
+        kind = {"tokenizer_class": "TikTokenTokenizer"}
+        chance = random.Random(5)
+        longest = "".join(f"{base64.b64encode(b'a' * 252 + i.to_bytes(4, 'big')).decode()} {256 + i}\n"
+                          for i in range(5000))
+        for what, ranks, config, codes in (
+                ("empty", "", kind, (1,)), ("no class", bytes_only, {}, (1,)),
+                ("other class", bytes_only, {"tokenizer_class": 5}, (1,)),
+                ("cut", bytes_only[:1001], kind, (1,)), ("binary", b"\0\xff" * 5000, kind, (1,)),
+                ("no rank", "YQ==\n", kind, (1,)), ("rank twice", "YQ== 1\nYg== 1\n", kind, (1,)),
+                ("token twice", "YQ== 1\nYQ== 2\n", kind, (1,)),
+                ("huge rank", bytes_only + "YWI= 4194303\n", kind, (1,)),
+                ("one long line", "A" * 5_000_000, kind, (1,)),
+                ("a missing byte", bytes_only.replace("YQ== 97\n", ""), kind, (1,)),
+                ("long tokens", bytes_only + longest, kind, (0,)),
+                ("control token in the vocabulary", bytes_only,
+                 {**kind, "added_tokens_decoder": {"5": {"content": "x"}}}, (1,)),
+                ("control tokens of no kind", bytes_only,
+                 {**kind, "added_tokens_decoder": [5]}, (1,)),
+                ("BOS unknown", bytes_only, {**kind, "bos_token": "<s>"}, (1,)),
+                ("random", chance.randbytes(3000), kind, (1,))):
+            at = self.model(**{"tokenizer.json": None, "tiktoken.model": ranks,
+                               "tokenizer_config.json": json.dumps(config)})
+            self.refused("tiktoken " + what, "tokenize", "-m", at, stdin=b"a" * 1000, codes=codes)
 
     def test_packs(self):
         pack = os.path.join(self.folder.name, "good.mote")

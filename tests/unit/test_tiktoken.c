@@ -123,6 +123,8 @@ static void test_refused(void **state)
             {"YQ== 99999999999999999999\n", "{" CLASS "}", "line 1", MOTE_E_FORMAT},
             {"YQ== 4194303\n", "{" CLASS "}", "at most", MOTE_E_UNSUPPORTED},
             {"YQ== 0\nYg== 0\n", "{" CLASS "}", "rank 0 is there twice", MOTE_E_FORMAT},
+            {"YQ== 0\n", "{" CLASS ", \"added_tokens_decoder\": [1]}",
+                    "expected an object", MOTE_E_FORMAT},
             {"YQ== 0\nYQ== 1\n", "{" CLASS "}", "token is there twice", MOTE_E_FORMAT},
             {"YQ== 0\n",
                     "{" CLASS
@@ -140,19 +142,19 @@ static void test_refused(void **state)
                     "0 bytes", MOTE_E_FORMAT},
             {"YQ== 0\n",
                     "{" CLASS ", \"added_tokens_decoder\": {\"1\": {\"content\": "
-                              "\"x\", \"lstrip\": true}}}",
+                    "\"x\", \"lstrip\": true}}}",
                     "lstrip", MOTE_E_UNSUPPORTED},
             {"YQ== 0\n",
                     "{" CLASS ", \"added_tokens_decoder\": {\"1\": {\"content\": "
-                              "\"x\"}, \"2\": {\"content\": \"x\"}}}",
+                    "\"x\"}, \"2\": {\"content\": \"x\"}}}",
                     "twice", MOTE_E_FORMAT},
             {"YQ== 0\n",
                     "{" CLASS ", \"added_tokens_decoder\": {\"1\": {\"content\": "
-                              "\"x\"}, \"01\": {\"content\": \"x\"}}}",
+                    "\"x\"}, \"01\": {\"content\": \"x\"}}}",
                     "two added tokens", MOTE_E_FORMAT},
             {"YQ== 0\n",
                     "{" CLASS ", \"added_tokens_decoder\": {\"300\": {\"content\": "
-                              "\"<|reserved_token_2|>\"}}}",
+                    "\"<|reserved_token_2|>\"}}}",
                     "twice", MOTE_E_FORMAT},
             {"YQ== 0\n", "{" CLASS ", \"bos_token\": \"[BOS]\"}", "[BOS]",
                     MOTE_E_FORMAT},
