@@ -26,7 +26,7 @@ missing() {
     have apt-get || return 1
     { have clang && have doxygen && have abidiff && have pytest-3 && have mypy &&
         have cppcheck && have clang-tidy; } || return 0
-    { have lua5.1 && have lua5.4 && have luajit && library libffi lua5.1 lua5.4; } || return 0
+    { have lua5.1 && have lua5.4 && have luajit && have luarocks && library libffi lua5.1 lua5.4; } || return 0
     [ "$(uname -m)" != x86_64 ] || for command in $others; do
         have "$command" || return 0
     done
@@ -57,7 +57,7 @@ install_missing() {
         apt_install $packages || return 1
         [ "$what" = test ] || return 0
         apt_install clang doxygen abigail-tools python3-pytest mypy cppcheck clang-tidy || true
-        apt_install libffi-dev lua5.1 liblua5.1-0-dev lua5.4 liblua5.4-dev luajit || true
+        apt_install libffi-dev lua5.1 liblua5.1-0-dev lua5.4 liblua5.4-dev luajit luarocks || true
         apt_install lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev || true
         [ "$(uname -m)" != x86_64 ] ||
             apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user dpkg-dev || true

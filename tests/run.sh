@@ -131,6 +131,21 @@ build_backend.build_wheel(sys.argv[1])' "$work/wheel") || return 1
         python3 -B -m mote 'Once upon a time' --temp 0 -n 20) | grep 'Lily'
 }
 
+# The Lua module as LuaRocks builds it, with the library that installed() installed.
+rock() {
+    rm -rf "$work/rock"
+    mkdir -p "$work/rock"
+    cp -R bindings models "$work/rock" || return 1
+    (cd "$work/rock" && luarocks --tree "$work/rock/tree" make bindings/lua/mote-0.1.0-1.rockspec) ||
+        return 1
+    pc=$(dirname "$(find "$work/prefix" -name mote.pc)")
+    lua=$(luarocks config lua_interpreter)
+    (cd / && eval "$(luarocks --tree "$work/rock/tree" path)" &&
+        env -u MOTE_LIBRARY -u MOTE_MODEL LD_LIBRARY_PATH="${pc%/pkgconfig}" "$lua" -e \
+            'for p in require "mote".open():session():generate("Once upon a time",
+                { max_tokens = 20 }) do io.write(p.text) end') | grep 'Lily'
+}
+
 say 'dependencies'
 check dependencies sh examples/dependencies.sh test || {
     echo "$passed passed, $failed failed, $skipped skipped"
@@ -145,8 +160,13 @@ own() {
         run_tests gcc
         say 'installing, and a program against the installed library'
         check installed installed
-        say 'a Python wheel'
+        say 'a Python wheel, and a rock'
         check wheel wheel
+        if command -v luarocks >/dev/null 2>&1; then
+            check rock rock
+        else
+            skipped=$((skipped + 1))
+        fi
         say 'static checks'
         check static sh tests/tools/static.sh "$work/gcc"
     fi
