@@ -70,6 +70,23 @@ def _files(work: Path) -> "dict[str, Path]":
     return files
 
 
+def _info() -> "dict[str, str]":
+    """The folder .dist-info, but for the list of files."""
+    return {"METADATA": METADATA, "LICENSE": (ROOT / "LICENSE").read_text(),
+            "WHEEL": f"Wheel-Version: 1.0\nGenerator: mote\nRoot-Is-Purelib: false\n"
+                     f"Tag: {_tag()}\n"}
+
+
+def prepare_metadata_for_build_wheel(metadata_directory: str,
+                                     config_settings: object = None) -> str:
+    """PEP 517: without it, pip builds the whole wheel twice."""
+    info = f"{NAME}-{VERSION}.dist-info"
+    (Path(metadata_directory) / info).mkdir()
+    for name, text in _info().items():
+        (Path(metadata_directory) / info / name).write_text(text)
+    return info
+
+
 def build_wheel(wheel_directory: str, config_settings: object = None,
                 metadata_directory: object = None) -> str:
     """PEP 517."""
@@ -88,10 +105,8 @@ def build_wheel(wheel_directory: str, config_settings: object = None,
 
         for path, source in _files(Path(t)).items():
             put(path, source.read_bytes(), 0o755 if ".so" in path else 0o644)
-        put(f"{info}/METADATA", METADATA.encode())
-        put(f"{info}/LICENSE", (ROOT / "LICENSE").read_bytes())
-        put(f"{info}/WHEEL", f"Wheel-Version: 1.0\nGenerator: mote\nRoot-Is-Purelib: false\n"
-                             f"Tag: {_tag()}\n".encode())
+        for file, text in _info().items():
+            put(f"{info}/{file}", text.encode())
         record.append(f"{info}/RECORD,,")
         put(f"{info}/RECORD", ("\n".join(record) + "\n").encode())
     return name
