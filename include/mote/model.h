@@ -33,7 +33,7 @@ typedef struct mote_model mote_model;
 #define MOTE_MAP_DIRECT 3u /**< as OFF, and experts that are streamed under memory_bytes
                                 are read past the page cache */
 
-#define MOTE_READING_AUTO 0u    /**< the safest way: threads, for now */
+#define MOTE_READING_AUTO 0u    /**< threads: as fast, and allowed everywhere */
 #define MOTE_READING_THREADS 1u /**< threads with plain reads */
 #define MOTE_READING_URING 2u   /**< io_uring, or fail */
 

@@ -94,8 +94,8 @@ mote_status mote__reads_open(mote__reads **out, uint32_t kind, const mote__file 
         mote__memory *m, mote_error *err)
 {
     *out = NULL;
-    /* AUTO takes threads: neither is faster everywhere, and sandboxes often forbid
-     * io_uring; doc/performance.md. */
+    /* AUTO takes threads: io_uring is no faster (doc/performance.md), and sandboxes
+     * often forbid it. */
     if (kind == MOTE_READING_URING)
         return mote__reads_open_uring(out, file, m, err);
     return open_threads(out, m, err);
