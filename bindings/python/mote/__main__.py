@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from . import Model, MoteError
@@ -31,9 +32,12 @@ def main() -> int:
                                           temperature=temp, top_p=top_p, seed=a.seed):
                 sys.stdout.write(piece.text)
                 sys.stdout.flush()
-            sys.stdout.write("\n")
+            print(flush=True)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader has enough; what the exit would write goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (MoteError, OSError) as e:
         print(f"mote: {e}", file=sys.stderr)
         return 1

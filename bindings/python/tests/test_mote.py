@@ -312,6 +312,13 @@ def test_command():
     assert out.stdout.startswith("Once upon a time" + STORY[:20])
 
 
+def test_command_whose_reader_leaves():
+    with subprocess.Popen([sys.executable, "-m", "mote", "-n", "9"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, cwd=ROOT / "bindings" / "python") as p:
+        p.stdout.close()
+        assert (p.stderr.read(), p.wait()) == (b"", 0)
+
+
 def test_memory_is_flat(model):
     import resource
 
