@@ -91,9 +91,9 @@ INLINE VI vi_sll16(VI a, int n)
 {
     return _mm512_sll_epi16(a, _mm_cvtsi32_si128(n));
 }
-INLINE VI vi_sra16(VI a, int n)
+INLINE VI vi_sra4_16(VI a)
 {
-    return _mm512_sra_epi16(a, _mm_cvtsi32_si128(n));
+    return _mm512_srai_epi16(a, 4);
 }
 INLINE VI vi_add8(VI a, VI b)
 {
