@@ -176,6 +176,8 @@ static void test_list(void **state)
 }
 
 /* No messages are a conversation too. */
+#define IMAGE "<|media_start|>image<|media_content|><|media_pad|><|media_end|>\n"
+
 static void test_empty(void **state)
 {
     (void)state;
@@ -187,6 +189,44 @@ static void test_empty(void **state)
     text = render(format("moonlight"), "[]", 0, NULL, &n, NULL);
     assert_string_equal(text, "");
     free(text);
+}
+
+/* Where a template writes a value as it is, the value looks as in Python; parts of a
+ * message that are no text have a place. */
+static void test_values(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+            {"moonlight",
+                    "[{\"role\":\"system\",\"content\":null},{\"role\":\"user\","
+                    "\"content\":true},{\"role\":7,\"content\":false},{\"role\":"
+                    "\"user\",\"content\":1.50}]",
+                    "<|im_system|>system<|im_middle|>None<|im_end|>"
+                    "<|im_user|>user<|im_middle|>True<|im_end|>"
+                    "7<|im_middle|>False<|im_end|>"
+                    "<|im_user|>user<|im_middle|>1.5<|im_end|>"},
+            {"kimi-k2",
+                    "[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\","
+                    "\"content\":[{\"type\":\"image\"},{\"type\":\"text\",\"text\":"
+                    "\"t\"},{\"image_url\":\"u\"}]},{\"role\":\"assistant\","
+                    "\"content\":\"c\",\"tool_calls\":[{\"function\":{\"name\":"
+                    "\"f\",\"arguments\":{}}}]}]",
+                    "<|im_system|>system<|im_middle|>S<|im_end|>"
+                    "<|im_user|>user<|im_middle|>" IMAGE "t" IMAGE "<|im_end|>"
+                    "<|im_assistant|>assistant<|im_middle|>c"
+                    "<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0"
+                    "<|tool_call_argument_begin|>{}<|tool_call_end|>"
+                    "<|tool_calls_section_end|><|im_end|>"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n;
+        mote_error err = {0};
+        char *text = render(format(cases[i][0]), cases[i][1], 0, NULL, &n, &err);
+        if (!text)
+            fail_msg("%s: %s", cases[i][0], err.message);
+        assert_string_equal(text, cases[i][2]);
+        free(text);
+    }
 }
 
 /* Tools given beside the messages, or with the first. */
@@ -509,6 +549,9 @@ static void test_json_dump(void **state)
             {"{\"b\":1,\"a\":2,\"b\":{\"c\":[]}}", "{\"b\": {\"c\": []}, \"a\": 2}"},
             {"\"\\u00e9\\ud83d\\ude00\\n\\t\\\"\\\\\\/\\u001f\\u007f<&>\"",
                     "\"é😀\\n\\t\\\"\\\\/\\u001f\x7f<&>\""},
+            {"\"\\u4F60\\u597d\\r\\b\\f\"", "\"你好\\r\\b\\f\""},
+            {"[1.0000000000000000000000000000000000000000000000000000000000000001]",
+                    "[1.0]"},
             {" [ true , false,null , {} ] ", "[true, false, null, {}]"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
@@ -738,6 +781,7 @@ int main(void)
             cmocka_unit_test(test_ids),
             cmocka_unit_test(test_format_of),
             cmocka_unit_test(test_calls),
+            cmocka_unit_test(test_values),
             cmocka_unit_test(test_bad_messages),
             cmocka_unit_test(test_mutations),
             cmocka_unit_test(test_json_dump),

@@ -110,6 +110,9 @@ static void test_pieces(void **state)
     check("[a-cx&&b-y&&[^y]]+", "abcxy", "a|bcx|y|");
     check("[[ab][^c-z]&&\\p{L}]+", "abc1A", "ab|c1|A|");
     check("[a&]+", "a&b", "a&|b|");
+    check("\\D+|[\\D]", "12ab3", "12|ab|3|");
+    check("\\f|\\v|\\e|\\a", "x\f\v\x1b\ax", "x|\f|\v|\x1b|\a|x|");
+    check("(?i:k)", "aKk\xe2\x84\xaa", "a|K|k|\xe2\x84\xaa|");
 }
 
 /* Ruby's $ matches before every newline, and ^ after every one but the last. */
