@@ -217,14 +217,3 @@ mote_status mote__json_object(const json_t **out, const json_t *object,
     *out = v;
     return MOTE_OK;
 }
-
-mote_status mote__json_array(const json_t **out, const json_t *object,
-        const char *where, const char *field, mote_error *err)
-{
-    const json_t *v = mote__json_member(object, field);
-    *out = NULL;
-    if (v && !json_is_array(v))
-        return mote__json_wrong(where, field, "an array", v, err);
-    *out = v;
-    return MOTE_OK;
-}

@@ -48,6 +48,4 @@ mote_status mote__json_string(const char **out, const json_t *object, const char
 /* NULL when absent. */
 mote_status mote__json_object(const json_t **out, const json_t *object,
         const char *where, const char *field, mote_error *err);
-mote_status mote__json_array(const json_t **out, const json_t *object,
-        const char *where, const char *field, mote_error *err);
 #endif

@@ -145,12 +145,12 @@ static double plain_error(const float *x, uint32_t n, uint32_t group, double ste
 
 /* "int8 and int4: error-minimising rounding": no row is worse than plain rounding to a
  * symmetric range makes it (127 and 7 steps; the 1e-5 is for sums in float32). */
-static void test_quantised(void **state)
+static void quantised(const char *checkpoint)
 {
-    (void)state;
-    mote_model *whole = golden_model(kit_checkpoint("v2-group"), NULL, 1);
+    mote_model *whole = golden_model(kit_checkpoint(checkpoint), NULL, 1);
+    const uint32_t mtp_layer = whole->net.config.num_hidden_layers;
     for (uint32_t type = MOTE_TYPE_INT8; type <= MOTE_TYPE_INT4_ALL; type++) {
-        char *path = kit_make("v2-group", "q.mote", type, 0);
+        char *path = kit_make(checkpoint, "q.mote", type, 0);
         mote_model *m = golden_model(path, NULL, 1);
         size_t n_checked = 0, n_int4 = 0;
         for (size_t i = 0; i < m->layout.n_slots; i++) {
@@ -161,7 +161,9 @@ static void test_quantised(void **state)
                 continue;
             }
             /* "the rest becomes int8", "everything but the MTP module" */
-            int four = type == MOTE_TYPE_INT4_ALL || (expert && type == MOTE_TYPE_INT4);
+            int four =
+                    to->layer != mtp_layer &&
+                    (type == MOTE_TYPE_INT4_ALL || (expert && type == MOTE_TYPE_INT4));
             assert_int_equal(to->form, four ? MOTE_K_I4 : MOTE_K_I8);
             uint32_t n = to->n_cols, group = to->form == MOTE_K_I8 ? 64 : 32;
             float *a = malloc(16 * n * sizeof *a), *b = malloc(16 * n * sizeof *b);
@@ -194,6 +196,13 @@ static void test_quantised(void **state)
         free(path);
     }
     mote_model_close(whole);
+}
+
+static void test_quantised(void **state)
+{
+    (void)state;
+    quantised("v2-group");     /* bf16 */
+    quantised("v3-fp8-ue8m0"); /* e4m3 with scales of 128x128, as published */
 }
 
 /* Path, descriptor and memory, at any offset and alignment; mapped, read, and read
