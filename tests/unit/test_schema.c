@@ -638,6 +638,108 @@ static void test_state(void **state)
     assert_null(none);
 }
 
+/* Tokens of many brackets in a schema that reads each of them in many ways: what a walk
+ * over such a token keeps outgrows its room and is packed, or the token is looked at by
+ * itself. Bytes one by one, which need no such room, say what is right. */
+enum { LONG_TOKENS = 60, LONG_VOCAB = 257 + LONG_TOKENS, LONG_BYTES = 250 };
+
+static char long_tokens[LONG_TOKENS][LONG_BYTES + 1];
+
+static const char *long_token(const void *user, int32_t token, size_t *n)
+{
+    if (token < 257)
+        return byte_token(user, token, n);
+    *n = strlen(long_tokens[token - 257]);
+    return long_tokens[token - 257];
+}
+
+static void make_long_tokens(void)
+{
+    static const char *const pieces[] = {"[", "[]", "[],", "],", "]", "[[", "[[],",
+            "[1],", "[\"a\"],", "{\"a\":[", "]},", ","};
+    uint32_t seed = 11;
+    for (int i = 0; i < LONG_TOKENS; i++) {
+        size_t n = 0, most = i < LONG_TOKENS / 2 ? LONG_BYTES : 12;
+        const char *piece = pieces[i % 7];
+        for (;;) {
+            seed = seed * 1664525 + 1013904223;
+            if (i % 3) /* else the same piece again and again */
+                piece = pieces[(seed >> 16) % (sizeof pieces / sizeof *pieces)];
+            if (n + strlen(piece) > most)
+                break;
+            memcpy(long_tokens[i] + n, piece, strlen(piece) + 1);
+            n += strlen(piece);
+        }
+    }
+}
+
+/* Is the text of a token taken byte by byte after `at`? */
+static int spelled(const mote_schema *s, const mote__schema_state *at, const char *text)
+{
+    size_t n = mote__schema_state_bytes(s);
+    mote__schema_state *st = malloc(n);
+    int ok = 1;
+    memcpy(st, at, n);
+    for (size_t i = 0; text[i] && ok; i++)
+        ok = mote__schema_accept(s, st, (unsigned char)text[i]);
+    free(st);
+    return ok;
+}
+
+static void check_long_tokens(const char *json)
+{
+    mote__schema_vocab v = bytes();
+    v.token = long_token;
+    v.n_tokens = LONG_VOCAB;
+    mote_schema *s;
+    mote_error err;
+    if (mote__schema_open(&s, &v, NULL, json, strlen(json), &err) < 0)
+        fail_msg("%s", err.message);
+    size_t n = mote__schema_state_bytes(s), n_allowed = 0;
+    mote__schema_state *st = malloc(n), *copy = malloc(n);
+    uint32_t bits[(LONG_VOCAB + 31) / 32], seed = 3;
+    for (int round = 0; round < 8; round++) {
+        mote__schema_start(s, st);
+        for (int step = 0; step < 6; step++) {
+            int allowed[LONG_TOKENS], k = 0;
+            mote__schema_mask(s, st, bits, LONG_VOCAB, EOS);
+            for (int i = 0; i < LONG_TOKENS; i++) {
+                int id = 257 + i, may = bits[id / 32] >> (id % 32) & 1;
+                memcpy(copy, st, n);
+                if (spelled(s, st, long_tokens[i]) != may ||
+                        mote__schema_accept(s, copy, id) != may)
+                    fail_msg("%s: %s is %sallowed", json, long_tokens[i],
+                            may ? "" : "not ");
+                if (may)
+                    allowed[k++] = id;
+            }
+            n_allowed += (size_t)k;
+            if (k == 0)
+                break;
+            seed = seed * 1664525 + 1013904223;
+            assert_int_equal(
+                    mote__schema_accept(s, st, allowed[(seed >> 16) % (uint32_t)k]), 1);
+        }
+    }
+    assert_true(n_allowed > 100);
+    free(st);
+    free(copy);
+    mote__schema_free(s);
+}
+
+static void test_long_tokens(void **state)
+{
+    (void)state;
+    make_long_tokens();
+    check_long_tokens("{\"type\":\"array\",\"items\":{\"$ref\":\"#\"}}");
+    check_long_tokens("{\"anyOf\":[{\"type\":\"array\",\"items\":{\"$ref\":\"#\"}},"
+                      "{\"type\":\"array\",\"items\":{\"$ref\":\"#\"},\"maxItems\":9},"
+                      "{\"type\":\"array\",\"items\":{\"$ref\":\"#\"},\"maxItems\":8},"
+                      "{\"type\":\"array\",\"items\":{\"$ref\":\"#\"},\"minItems\":3},"
+                      "{\"type\":\"object\",\"additionalProperties\":{\"$ref\":\"#\"}},"
+                      "{\"type\":[\"integer\",\"string\"]}]}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -648,6 +750,7 @@ int main(void)
             cmocka_unit_test(test_utf8),
             cmocka_unit_test(test_refused),
             cmocka_unit_test(test_poor_vocabulary),
+            cmocka_unit_test(test_long_tokens),
             cmocka_unit_test(test_hostile),
             cmocka_unit_test(test_blow_up),
             cmocka_unit_test(test_state),
