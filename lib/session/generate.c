@@ -99,8 +99,6 @@ mote_status mote__session_generate(mote_session *s, const mote_generate_options 
     if (s->n_tokens == 0)
         return mote__fail(err, MOTE_E_INVALID,
                 "generating needs at least one token in the session (a BOS, say)");
-    if (o->n_stop && !o->stop)
-        return mote__fail(err, MOTE_E_INVALID, "option stop: expected n_stop strings");
     if (!t && (o->n_stop || o->schema || o->format || o->think_tokens_max))
         return mote__fail(err, MOTE_E_UNSUPPORTED,
                 "stop strings, schemas, formats and budgets need a model with a "

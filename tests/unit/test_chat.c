@@ -485,6 +485,11 @@ static void test_bad_messages(void **state)
             fail_msg("%s: \"%s\" does not say \"%s\"", bad[i].messages, err.message,
                     bad[i].says);
     }
+    mote_error err;
+    size_t n;
+    assert_null(render(format("kimi-k2"), "[]", 0, "{}", &n, &err));
+    assert_int_equal(err.status, MOTE_E_FORMAT);
+    assert_non_null(strstr(err.message, "tools: expected an array"));
 }
 
 /* Every prefix of a conversation, and every byte of it changed, in every format: an
