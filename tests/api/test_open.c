@@ -133,6 +133,53 @@ static void test_plan(void **state)
     assert_non_null(strstr(err.message, "absent"));
 }
 
+/* Returns 1 in the call whose number *user counts down to. */
+static int32_t stop_later(void *user, const char *what, uint64_t done, uint64_t total)
+{
+    (void)what;
+    assert_true(done <= total);
+    return --*(int *)user == 0;
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    mote_model *m = NULL;
+    mote_session *s = NULL;
+    mote_error err;
+    float logits[TINY_VOCAB];
+    mote_model_options o = MOTE_MODEL_OPTIONS_INIT;
+    o.mtp = MOTE_MTP_ON; /* this model has none */
+    assert_int_equal(
+            mote_model_open_memory(&m, file, size, &o, &err), MOTE_E_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "option mtp"));
+    o.mtp = 0;
+    o.memory_bytes = 1000; /* a checkpoint's weights stay in memory */
+    assert_int_equal(mote_model_open_memory(&m, file, size, &o, &err), MOTE_E_BUDGET);
+    assert_non_null(strstr(err.message, "memory_bytes"));
+    assert_null(m);
+    o.memory_bytes = 0;
+    /* cancelled in each call of the report, the last one too */
+    int calls = 1, left = 0;
+    o.progress = stop_later;
+    o.progress_user = &left;
+    for (;; calls++) {
+        left = calls;
+        mote_status st = mote_model_open_memory(&m, file, size, &o, &err);
+        if (st == MOTE_OK)
+            break;
+        assert_int_equal(st, MOTE_E_CANCELLED);
+        assert_null(m);
+    }
+    assert_true(calls > 2);
+    assert_int_equal(mote_session_open(&s, m, NULL, &err), MOTE_OK);
+    assert_int_equal(mote_session_eval(s, tokens, TOKENS, &err), MOTE_OK);
+    assert_int_equal(mote_session_mtp_logits(s, 0, logits, TINY_VOCAB, &err),
+            MOTE_E_UNSUPPORTED);
+    mote_session_close(s);
+    mote_model_close(m);
+}
+
 static int32_t stop_at_once(void *user, const char *what, uint64_t done, uint64_t total)
 {
     (void)what;
@@ -193,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_ways),
             cmocka_unit_test(test_plan),
+            cmocka_unit_test(test_refused),
             cmocka_unit_test(test_calibrate),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
