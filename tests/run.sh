@@ -186,7 +186,7 @@ own() {
         say 'no clang: skipped'
         skipped=$((skipped + 1))
     fi
-    ! late 1080 'sanitizers' || return
+    ! late 720 'sanitizers' || return
     # Sanitizers make the compiler warn of what is not there. Golden models take too long under
     # them; their code runs in the other suites.
     build sanitizers "$(command -v gcc || echo cc)" -Dbuildtype=debugoptimized \
