@@ -47,8 +47,9 @@ mote_status mote_tokenizer_open(mote_tokenizer **out, const char *path, mote_err
 {
     char *text = NULL, *ranks = NULL, *config = NULL, *jinja = NULL, *parent = NULL;
     mote__tokenizer_texts texts = {0};
-    const char *directory = path, *name = NULL; /* of the file that `path` names */
-    static const char json[] = "tokenizer.json", tiktoken[] = "tiktoken.model";
+    /* Names of the files to look for; NULL: not for that. */
+    const char *directory = path, *json = "tokenizer.json",
+               *tiktoken = "tiktoken.model";
     mote__clear(err);
     if (!out)
         return mote__fail(err, MOTE_E_INVALID, "no place for the tokenizer");
@@ -57,21 +58,28 @@ mote_status mote_tokenizer_open(mote_tokenizer **out, const char *path, mote_err
         return mote__fail(err, MOTE_E_INVALID, "no path");
     mote_status st = MOTE_OK;
     if (mote__path_kind(path) != MOTE__PATH_DIRECTORY) {
+        const char *name;
         directory = parent = split_path(path, &name);
         if (!parent)
             return mote__fail_memory(err, strlen(path), "a path");
+        if (strcmp(name, tiktoken) == 0) {
+            json = NULL;
+        } else {
+            json = name;
+            tiktoken = NULL;
+        }
     }
-    if ((!name || strcmp(name, tiktoken) != 0) &&
-            (st = read_beside(&text, &texts.tokenizer_size, directory,
-                     name ? name : json, err)) < 0)
+    if (json &&
+            (st = read_beside(&text, &texts.tokenizer_size, directory, json, err)) < 0)
         goto out;
-    if (!text && (!name || strcmp(name, tiktoken) == 0) &&
+    if (tiktoken && !text &&
             (st = read_beside(&ranks, &texts.tiktoken_size, directory, tiktoken, err)) <
                     0)
         goto out;
     if (!text && !ranks) {
-        st = mote__fail(err, MOTE_E_NOT_FOUND, "no file %.100s%s in %.300s",
-                name ? name : json, name ? "" : " or tiktoken.model", directory);
+        st = mote__fail(err, MOTE_E_NOT_FOUND, "no file %.100s%s%s in %.300s",
+                json ? json : "", json && tiktoken ? " or " : "",
+                tiktoken ? tiktoken : "", directory);
         goto out;
     }
     if ((st = read_beside(&config, &texts.config_size, directory,

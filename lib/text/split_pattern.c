@@ -311,9 +311,9 @@ static mote_status read_range(reader *r, mote__code_set *set)
 
 static mote_status read_brackets(reader *r, size_t depth, mote__code_set *out);
 
-/* What stands at r->at between brackets, into `set`: not their end and no &&. */
-static mote_status read_part(
-        reader *r, size_t first, bool intersected, size_t depth, mote__code_set *set)
+/* What stands at r->at between brackets, into `set`: not their end and no &&. `first`:
+ * nothing stands before it. */
+static mote_status read_part(reader *r, bool first, size_t depth, mote__code_set *set)
 {
     char c = r->pattern[r->at], next = r->at + 1 < r->n ? r->pattern[r->at + 1] : '\0';
     if (c == '[' && next != ':') {
@@ -329,7 +329,7 @@ static mote_status read_part(
     if (c == '~' && next == '~')
         return refuse(r, r->at, "a difference of classes");
     /* A hyphen is itself only first or last; elsewhere engines disagree. */
-    if (c == '-' && (r->at > first || intersected) && next != ']')
+    if (c == '-' && !first && next != ']')
         return refuse(r, r->at, "a hyphen here");
     return read_range(r, set);
 }
@@ -367,7 +367,7 @@ static mote_status read_brackets(reader *r, size_t depth, mote__code_set *out)
                 break;
             intersected = true;
         } else {
-            st = read_part(r, first, intersected, depth, &set);
+            st = read_part(r, r->at == first && !intersected, depth, &set);
         }
     }
     mote__code_set_free(&set);

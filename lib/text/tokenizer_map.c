@@ -315,15 +315,12 @@ mote_status mote__tokenizer_open_map(mote_tokenizer **out, mote__memory *memory,
     t->eos = m.eos;
     t->adds_bos = (m.flags & ADDS_BOS) != 0;
     mote__splitter_init(&t->splitter, memory);
-    if (mote__bpe_init(&t->bpe, memory, m.n_ids, m.blob_bytes, m.n_reachable) < 0 ||
-            mote__bpe_init_merges(&t->bpe, m.n_merges) < 0 ||
-            mote__added_init(&t->added[0], memory, m.added_bytes[0]) < 0 ||
-            mote__added_init(&t->added[1], memory, m.added_bytes[1]) < 0 ||
-            !(t->flags = mote__calloc(memory, MOTE_MEM_TOKENIZER, m.n_ids, 1))) {
-        st = mote__fail_memory(err, m.blob_bytes, "the tables of a tokenizer");
+    st = mote__tokenizer_tables(
+            t, m.n_ids, m.blob_bytes, m.n_reachable, m.added_bytes, err);
+    if (st >= 0)
+        st = mote__tokenizer_merge_table(t, m.n_merges, err);
+    if (st < 0)
         goto out;
-    }
-    t->n_flags = m.n_ids;
     t->bpe.ignore_merges = (m.flags & IGNORES_MERGES) != 0;
     t->bpe.ranks_are_ids = (m.flags & RANKS_ARE_IDS) != 0;
     st = add_stages(t, &m, err);

@@ -63,12 +63,22 @@ void mote__decoder_close(mote_decoder *d);
 
 /* ---- opening: each reads one part of a file into a zeroed tokenizer ---- */
 struct json_t;
-/* Enter the bytes of a token whose tables are there; `used` counts bytes of the blob. */
+/* Allocate the tables of tokens and added tokens, but not of merges; added_bytes: of
+ * those that match before normalisation, then of the others. */
+mote_status mote__tokenizer_tables(mote_tokenizer *t, size_t n_ids, size_t n_bytes,
+        size_t n_tokens, const size_t added_bytes[2], mote_error *err);
+mote_status mote__tokenizer_merge_table(
+        mote_tokenizer *t, size_t n_merges, mote_error *err);
+/* Enter the bytes of a token whose tables are there; `used` counts bytes of the blob.
+ */
 mote_status mote__tokenizer_put(mote_tokenizer *t, size_t *used, uint32_t id,
         const uint8_t *bytes, size_t n, const char *file, mote_error *err);
-/* Enter an added token as JSON states it: content, special, normalized. Its bytes may
- * be there already. */
+/* Enter an added token, whose bytes may be there already. */
 mote_status mote__tokenizer_put_added(mote_tokenizer *t, size_t *used, uint32_t id,
+        const char *text, size_t n, bool special, bool normalized, const char *file,
+        mote_error *err);
+/* The same, as JSON states it: content, special, normalized. */
+mote_status mote__tokenizer_read_added(mote_tokenizer *t, size_t *used, uint32_t id,
         const struct json_t *added, const char *file, mote_error *err);
 /* The whole of tiktoken.model, with the control tokens of tokenizer_config.json. */
 mote_status mote__read_tiktoken(mote_tokenizer *t, const char *text, size_t size,

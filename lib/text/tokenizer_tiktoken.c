@@ -74,14 +74,14 @@ static bool read_bytes(line *l, const char *s, size_t n)
     return pad == 0 || (bits & (pad == 1 ? 3u : 15u)) == 0;
 }
 
-static bool read_rank(line *l, const char *s, size_t n)
+static bool read_rank(uint32_t *rank, const char *s, size_t n)
 {
-    l->rank = 0;
+    *rank = 0;
     for (size_t i = 0; i < n; i++) {
         if (s[i] < '0' || s[i] > '9')
             return false;
-        l->rank = l->rank * 10 + (uint32_t)(s[i] - '0');
-        if (l->rank >= MOTE__IDS_MAX)
+        *rank = *rank * 10 + (uint32_t)(s[i] - '0');
+        if (*rank >= MOTE__IDS_MAX)
             return false;
     }
     return n > 0;
@@ -105,7 +105,8 @@ static int next_line(line *l, const char *text, size_t size, size_t *at, size_t 
     } while (n == 0);
     const char *space = memchr(s, ' ', n);
     size_t n_bytes = space ? (size_t)(space - s) : 0;
-    if (space && read_bytes(l, s, n_bytes) && read_rank(l, space + 1, n - n_bytes - 1))
+    if (space && read_bytes(l, s, n_bytes) &&
+            read_rank(&l->rank, space + 1, n - n_bytes - 1))
         return 1;
     *st = mote__fail(err, MOTE_E_FORMAT,
             "%s: line %zu: expected base64 of 1 to %d bytes, a space and a rank below "
@@ -130,8 +131,8 @@ static mote_status check_class(const json_t *config, mote_error *err)
 /* The id that a key of added_tokens_decoder states; -1: none. */
 static int32_t id_of_key(const char *key)
 {
-    line l;
-    return read_rank(&l, key, strlen(key)) ? (int32_t)l.rank : -1;
+    uint32_t id;
+    return read_rank(&id, key, strlen(key)) ? (int32_t)id : -1;
 }
 
 /* Room for control tokens: ids and bytes. */
@@ -152,9 +153,8 @@ static mote_status measure_added(json_t *decoder, size_t n_base, size_t *n_ids,
         const json_t *content = json_object_get(value, "content");
         if (id < 0 || (size_t)id < n_base || !json_is_string(content))
             return mote__fail(err, MOTE_E_FORMAT,
-                    "%s: added_tokens_decoder: \"%.40s\": expected an id from %zu to "
-                    "%d "
-                    "and an object with content",
+                    "%s: added_tokens_decoder: \"%.40s\": expected an id from %zu "
+                    "to %d and an object with content",
                     config_file, key, n_base, MOTE__IDS_MAX - 1);
         *n_ids = (size_t)id >= *n_ids ? (size_t)id + 1 : *n_ids;
         added_bytes[json_is_true(json_object_get(value, "normalized"))] +=
@@ -168,19 +168,6 @@ static mote_status measure_added(json_t *decoder, size_t n_base, size_t *n_ids,
     return MOTE_OK;
 }
 
-static mote_status put_reserved(
-        mote_tokenizer *t, size_t *used, uint32_t id, mote_error *err)
-{
-    char name[RESERVED_NAME_MAX];
-    snprintf(name, sizeof name, "<|reserved_token_%u|>", (unsigned)id);
-    json_t *added = json_pack("{s:s, s:b}", "content", name, "special", 1);
-    mote_status st =
-            added ? mote__tokenizer_put_added(t, used, id, added, model_file, err)
-                  : mote__fail_memory(err, sizeof name, "a token");
-    json_decref(added);
-    return st;
-}
-
 static mote_status put_control(mote_tokenizer *t, json_t *decoder, size_t n_base,
         size_t *used, mote_error *err)
 {
@@ -189,14 +176,18 @@ static mote_status put_control(mote_tokenizer *t, json_t *decoder, size_t n_base
     mote_status st = MOTE_OK;
     json_object_foreach(decoder, key, value)
     {
-        st = mote__tokenizer_put_added(
+        st = mote__tokenizer_read_added(
                 t, used, (uint32_t)id_of_key(key), value, config_file, err);
         if (st < 0)
             return st;
     }
-    for (size_t id = n_base; id < n_base + RESERVED && st >= 0; id++)
+    for (uint32_t id = (uint32_t)n_base; id < n_base + RESERVED && st >= 0; id++) {
+        char name[RESERVED_NAME_MAX];
+        int n = snprintf(name, sizeof name, "<|reserved_token_%u|>", (unsigned)id);
         if (t->bpe.span[id][1] == 0)
-            st = put_reserved(t, used, (uint32_t)id, err);
+            st = mote__tokenizer_put_added(
+                    t, used, id, name, (size_t)n, true, false, model_file, err);
+    }
     return st;
 }
 
@@ -228,19 +219,20 @@ static int find_cuts(cut **cuts, size_t *n_cuts, const mote__bpe *b, size_t n_ba
     return 0;
 }
 
-static int add_merges(mote__bpe *b, size_t n_base)
+static mote_status add_merges(mote_tokenizer *t, size_t n_base, mote_error *err)
 {
     cut *cuts = NULL;
     size_t n = 0;
-    int rc = find_cuts(&cuts, &n, b, n_base);
-    if (rc == 0)
-        rc = mote__bpe_init_merges(b, n);
+    mote_status st = find_cuts(&cuts, &n, &t->bpe, n_base) < 0
+                             ? mote__fail_memory(err, n * sizeof *cuts,
+                                       "the merges of a tokenizer")
+                             : mote__tokenizer_merge_table(t, n, err);
     /* Two tokens join to one token only: no pair comes twice. */
-    for (size_t i = 0; i < n && rc == 0; i++)
-        rc = mote__bpe_add_merge(
-                b, cuts[i].left, cuts[i].right, cuts[i].id, cuts[i].id);
+    for (size_t i = 0; i < n && st >= 0; i++)
+        (void)mote__bpe_add_merge(
+                &t->bpe, cuts[i].left, cuts[i].right, cuts[i].id, cuts[i].id);
     free(cuts);
-    return rc;
+    return st;
 }
 
 /* ---- the whole ---- */
@@ -286,19 +278,15 @@ mote_status mote__read_tiktoken(mote_tokenizer *t, const char *text, size_t size
         st = measure_added(decoder, n_base, &n_ids, &n_bytes, added_bytes, err);
     if (st < 0)
         return st;
-    if (mote__bpe_init(&t->bpe, t->memory, n_ids, n_bytes, n_tokens) < 0 ||
-            mote__added_init(&t->added[0], t->memory, added_bytes[0]) < 0 ||
-            mote__added_init(&t->added[1], t->memory, added_bytes[1]) < 0 ||
-            !(t->flags = mote__calloc(t->memory, MOTE_MEM_TOKENIZER, n_ids, 1)))
-        return mote__fail_memory(err, n_bytes, "the tables of a tokenizer");
-    t->n_flags = n_ids;
+    st = mote__tokenizer_tables(t, n_ids, n_bytes, n_tokens, added_bytes, err);
+    if (st < 0)
+        return st;
     t->bpe.ignore_merges = true; /* a piece that is a token is taken as it is */
     t->bpe.ranks_are_ids = true;
     if ((st = read_tokens(t, text, size, &used, err)) < 0 ||
-            (st = put_control(t, decoder, n_base, &used, err)) < 0)
+            (st = put_control(t, decoder, n_base, &used, err)) < 0 ||
+            (st = add_merges(t, n_base, err)) < 0)
         return st;
-    if (add_merges(&t->bpe, n_base) < 0)
-        return mote__fail_memory(err, n_bytes, "the merges of a tokenizer");
     mote__bpe_freeze(&t->bpe);
     st = mote__splitter_add(&t->splitter, pattern, sizeof pattern - 1, false, err);
     return st < 0 ? st : mote__splitter_freeze(&t->splitter, err);

@@ -209,7 +209,7 @@ static mote_status read_added(reader *r, const json_t *vocab, const json_t *a)
                 "tokenizer.json: the added token \"%.100s\" has id %u, and %lld in the "
                 "vocabulary",
                 text, id, (long long)json_integer_value(twin));
-    return mote__tokenizer_put_added(
+    return mote__tokenizer_read_added(
             r->t, &r->blob_used, id, a, "tokenizer.json", r->err);
 }
 
@@ -278,14 +278,12 @@ mote_status mote__read_vocabulary(
     spelling_init(&r);
     if ((st = measure(&r, vocab, added, &n_ids, &n_bytes, added_bytes)) < 0)
         return st;
-    if (mote__bpe_init(&t->bpe, t->memory, n_ids, n_bytes, json_object_size(vocab)) <
-                    0 ||
-            mote__bpe_init_merges(&t->bpe, json_array_size(merges)) < 0 ||
-            mote__added_init(&t->added[0], t->memory, added_bytes[0]) < 0 ||
-            mote__added_init(&t->added[1], t->memory, added_bytes[1]) < 0 ||
-            !(t->flags = mote__calloc(t->memory, MOTE_MEM_TOKENIZER, n_ids, 1)))
-        return mote__fail_memory(err, n_bytes, "the tables of a tokenizer");
-    t->n_flags = n_ids;
+    st = mote__tokenizer_tables(
+            t, n_ids, n_bytes, json_object_size(vocab), added_bytes, err);
+    if (st >= 0)
+        st = mote__tokenizer_merge_table(t, json_array_size(merges), err);
+    if (st < 0)
+        return st;
     t->bpe.ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));
     st = read_vocab(&r, vocab);
     for (size_t i = 0; i < json_array_size(merges) && st >= 0; i++)
