@@ -5,6 +5,7 @@
 #include "api/options.h"
 #include "api/texts.h"
 #include "base/status.h"
+#include "file/safetensors.h"
 #include "model/importance.h"
 #include "model/packing.h"
 #include "session/session.h"
@@ -27,29 +28,37 @@ static mote_status save_tokenizer(
     return st;
 }
 
+/* 1: `path` names the file `name` of a folder; or a negative status. */
+static int is_file_of(
+        const char *folder, const char *name, const char *path, mote_error *err)
+{
+    mote__file f;
+    int is = 0;
+    char *full = mote__path_join(folder, name);
+    if (!full)
+        return mote__fail_memory(err, 0, "a file name");
+    if (mote__file_open(&f, full, NULL) >= 0)
+        is = mote__file_is(&f, path);
+    mote__file_close(&f);
+    free(full);
+    return is;
+}
+
 /* A pack must not take the place of what it is made of. */
 static mote_status check_output(const mote__checkpoint *ck, const char *checkpoint,
         const char *path, mote_error *err)
 {
-    static const char *const texts[] = {"config.json", "generation_config.json",
-            "tokenizer.json", "tiktoken.model", "tokenizer_config.json",
-            "chat_template.jinja", "model.safetensors.index.json"};
     int is_input = mote__checkpoint_reads(ck, path);
-    for (size_t i = 0; i < sizeof texts / sizeof *texts && !is_input; i++) {
-        mote__file f;
-        char *name = mote__path_join(checkpoint, texts[i]);
-        if (!name)
-            return mote__fail_memory(err, 0, "a file name");
-        if (mote__file_open(&f, name, NULL) >= 0)
-            is_input = mote__file_is(&f, path);
-        mote__file_close(&f);
-        free(name);
-    }
+    for (size_t i = 0; mote__checkpoint_text_names[i] && !is_input; i++)
+        is_input = is_file_of(checkpoint, mote__checkpoint_text_names[i], path, err);
+    if (!is_input)
+        is_input = is_file_of(checkpoint, "model.safetensors.index.json", path, err);
     mote__path_text shown;
-    return is_input ? mote__fail(err, MOTE_E_INVALID,
-                              "%s is a file of the checkpoint: expected another name",
-                              mote__path_shown(&shown, path))
-                    : MOTE_OK;
+    return is_input > 0
+                   ? mote__fail(err, MOTE_E_INVALID,
+                             "%s is a file of the checkpoint: expected another name",
+                             mote__path_shown(&shown, path))
+                   : is_input;
 }
 
 mote_status mote_pack_write(const char *checkpoint, const char *path,
