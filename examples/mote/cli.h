@@ -68,6 +68,8 @@ const char *cli_model_path(const cli_model_args *args);
 mote_model_options cli_model_options(const cli_model_args *args, uint32_t mtp);
 /* Open, with a progress bar. CLI_OK, or the exit code with *out NULL. */
 int cli_open_model(mote_model **out, const cli_model_args *args, uint32_t mtp);
+/* The model's tokenizer, or the exit code with *out NULL. */
+int cli_tokenizer(const mote_tokenizer **out, const mote_model *model);
 
 /* Options of a session. */
 typedef struct cli_session_args {

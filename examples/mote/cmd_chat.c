@@ -305,9 +305,8 @@ static int run(chat *c, uint32_t mtp)
     int code = cli_open_model(&c->model, &c->model_args, mtp);
     if (code == CLI_OK && mote_model_get_info(c->model, &info, &err) < 0)
         code = cli_fail_with(&err, "the model");
-    if (code == CLI_OK && !(c->tokenizer = mote_model_tokenizer(c->model)))
-        code = cli_fail("this model has no tokenizer (tokenizer.json or "
-                        "tiktoken.model): it cannot read text");
+    if (code == CLI_OK)
+        code = cli_tokenizer(&c->tokenizer, c->model);
     if (code == CLI_OK)
         code = choose_format(c);
     if (code == CLI_OK && c->format && (c->think || c->no_think) &&

@@ -147,9 +147,8 @@ static int run(
         code = cli_open_model(&model, args, MOTE_MTP_OFF);
     if (code == CLI_OK && mote_model_get_info(model, &info, &err) < 0)
         code = cli_fail_with(&err, "the model");
-    if (code == CLI_OK && !(s.tokenizer = mote_model_tokenizer(model)))
-        code = cli_fail("this model has no tokenizer (tokenizer.json or "
-                        "tiktoken.model): it cannot read text");
+    if (code == CLI_OK)
+        code = cli_tokenizer(&s.tokenizer, model);
     o->keep_tokens = CHUNK;
     o->progress = NULL; /* one bar for the whole text */
     if (code == CLI_OK)

@@ -110,12 +110,9 @@ static int run(run_args *a, uint32_t mtp)
         code = cli_open_model(&model, &a->model, mtp);
     if (code != CLI_OK)
         goto out;
-    const mote_tokenizer *tokenizer = mote_model_tokenizer(model);
-    if (!tokenizer) {
-        code = cli_fail("this model has no tokenizer (tokenizer.json or "
-                        "tiktoken.model): it cannot read text");
+    const mote_tokenizer *tokenizer;
+    if ((code = cli_tokenizer(&tokenizer, model)) != CLI_OK)
         goto out;
-    }
     if (mote_model_get_info(model, &info, &err) < 0) {
         code = cli_fail_with(&err, "the model");
         goto out;

@@ -101,3 +101,11 @@ int cli_open_model(mote_model **out, const cli_model_args *args, uint32_t mtp)
     cli_progress_end();
     return st < 0 ? cli_fail_with(&err, path) : CLI_OK;
 }
+
+int cli_tokenizer(const mote_tokenizer **out, const mote_model *model)
+{
+    *out = mote_model_tokenizer(model);
+    return *out ? CLI_OK
+                : cli_fail("this model has no tokenizer (tokenizer.json or "
+                           "tiktoken.model): it cannot read text");
+}
