@@ -173,6 +173,7 @@ own() {
         if command -v luarocks >/dev/null 2>&1; then
             check rock rock
         else
+            say 'no luarocks: skipped'
             skipped=$((skipped + 1))
         fi
         say 'static checks'
