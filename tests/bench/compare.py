@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What a binding costs per token: compare.py BUILD [PAIRS [NAME]] runs overhead.c and
-the same loop in Python and every Lua there is, in turns, and prints the median time per token
-and the median of the pairwise overheads. On one thread, one token per pass: the worst case."""
+"""What a binding costs per token: compare.py BUILD [PAIRS [NAME]] runs overhead.c and the same
+loop in Python and every Lua there is, in turns, on one thread, one token per pass: the worst
+case.
+
+Prints for each the time between two calls of mote_session_next() (between.c) less
+that of C, beside the time within the call; and the median difference of the whole loops' times,
+in which the luck of where two processes have their memory is larger than what is sought."""
 import os
 import pathlib
 import shutil
@@ -16,8 +20,9 @@ pairs = int(sys.argv[2]) if len(sys.argv) > 2 else 10
 wanted = sys.argv[3] if len(sys.argv) > 3 else ""
 here = root / "tests/bench"
 model = root / "models/tiny-v3"
-base = {**os.environ, "MOTE_LIBRARY": str(build / "lib/libmote.so.0"),
-        "PYTHONPATH": str(root / "bindings/python"), "LUA_PATH": str(root / "bindings/lua/?.lua")}
+between = build / "tests/bench/libbetween.so"
+base = {**os.environ, "PYTHONPATH": str(root / "bindings/python"),
+        "LUA_PATH": str(root / "bindings/lua/?.lua")}
 
 
 class Loop:
@@ -25,8 +30,9 @@ class Loop:
 
     def __init__(self, *command, **environment):
         self.times = []
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env={**base, **environment})
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, env={**base, **environment})
 
     def step(self):
         self.process.stdin.write("\n")
@@ -36,26 +42,29 @@ class Loop:
         return size
 
     def end(self):
-        self.process.stdin.close()
-        self.process.wait()
+        """Nanoseconds between and within calls, medians of the generations after the first two."""
+        _, told = self.process.communicate()
+        generations = [[float(x) for x in line.split()] for line in told.splitlines()]
+        return [statistics.median(x) for x in zip(*generations[2:])]
 
 
 def overhead(*program, **environment):
-    """Times per token of C and of a program, and the median overhead, from a fresh pair of
-    processes: where their memory lies is luck that lasts as long as they do."""
-    c = Loop(build / "tests/bench/overhead", model)
+    """From a fresh pair of processes: times between and within calls of C and of a program, and
+    how much more its loop took."""
+    c = Loop(build / "tests/bench/overhead", model, LD_PRELOAD=str(between))
     other = Loop(*program, model, **environment)
     for i in range(12):
         if len({x.step() for x in ((c, other) if i % 2 else (other, c))}) != 1:
             sys.exit(f"{program} wrote another text")
-    c.end()
-    other.end()
-    return (statistics.median(c.times[2:]), statistics.median(other.times[2:]),
+    return (*c.end(), *other.end(),
             statistics.median(b / a - 1 for a, b in zip(c.times[2:], other.times[2:])))
 
 
-programs = {"C again": ((build / "tests/bench/overhead",), {}),
-            "Python " + sys.version.split()[0]: ((sys.executable, here / "overhead.py"), {})}
+programs = {"C again": ((build / "tests/bench/overhead",), {"LD_PRELOAD": str(between)})}
+for python in dict.fromkeys((sys.executable, "/usr/bin/python3")):
+    if shutil.which(python):
+        version = subprocess.check_output((python, "--version"), text=True).split()[1]
+        programs[f"Python {version}"] = (python, here / "overhead.py"), {}
 for lua in ("lua5.1", "lua5.2", "lua5.3", "lua5.4", "luajit"):
     module = build / f"bindings/lua/{lua[3:]}"
     if shutil.which(lua) and (lua == "luajit" or module.exists()):
@@ -64,10 +73,17 @@ found = {name: [] for name in programs if name.startswith(wanted)}
 for _ in range(pairs):
     for name, results in found.items():
         command, environment = programs[name]
+        if "LD_PRELOAD" not in environment:
+            environment["MOTE_LIBRARY"] = str(between)
         results.append(overhead(*command, **environment))
 for name, results in found.items():
-    c, other, ratio = zip(*results)
-    low, _, high = statistics.quantiles(ratio, n=4)
-    print(f"{name:14} {statistics.median(other) / 1000:7.2f} us per token, C "
-          f"{statistics.median(c) / 1000:7.2f}: {100 * statistics.median(ratio):5.2f} % more "
-          f"(half of the pairs {100 * low:.2f} to {100 * high:.2f})")
+    more = [100 * (between - c_between) / within
+            for c_between, _, between, within, _ in results]
+    whole = [100 * r[4] for r in results]
+    low, _, high = statistics.quantiles(more, n=4)
+    w_low, _, w_high = statistics.quantiles(whole, n=4)
+    c_between, _, other, within, _ = (statistics.median(x) for x in zip(*results))
+    print(f"{name:14} {other / 1000:6.2f} us between calls (C {c_between / 1000:.2f}), "
+          f"{within / 1000:.2f} within: {statistics.median(more):5.2f} % more "
+          f"({low:.2f} to {high:.2f}); whole loop {statistics.median(whole):5.2f} % "
+          f"({w_low:.2f} to {w_high:.2f})")
