@@ -196,9 +196,6 @@ class PackOptions(Sized):
     ]
 
 
-#: Bytes at an address, to be sliced.
-Text = C.c_char * 0x7FFFFFFF
-
 #: struct name in C -> class here; the layout test walks it.
 STRUCTS = {
     "mote_error": Error,

@@ -263,36 +263,35 @@ class Session:
     def _pieces(self, generation: int) -> Iterator[Piece]:
         # What runs for every token does little and touches little memory, since the model's
         # weights have just gone through the caches. No argument is converted; and of a piece
-        # of one token that from its fourth member on is what an earlier one was, only the
-        # text, the token and its log-probability are read, through the objects made then.
+        # of one token whose struct is what an earlier one's was, byte by byte, only the text,
+        # the token and its log-probability are read, through the objects made then.
         memory, err = bytearray(C.sizeof(n.CPiece)), n.Error()
         piece = n.CPiece.from_buffer(memory)
         piece.struct_size = len(memory)
         handle = C.byref(C.c_char.from_address(self._h()))
         by_piece, by_err = C.byref(piece), C.byref(err)
-        advance, new, channels = n.session_next, tuple.__new__, n.CHANNELS
-        usual = b"none yet" + bytes(len(memory))  # too long to be the end of it
-        text: Any
-        an_id: Any
-        a_value: Any
-        now: Any
+        advance, new = n.session_next, tuple.__new__
+        known: Dict[bytes, Any] = {}
+        find = known.get
         while generation == self._generation:  # else closed, or a later generate()
             status = advance(handle, by_piece, by_err)
             if status:
                 if status < 0:
                     raise_for(status, err)
                 return
-            if memory.endswith(usual):
-                yield new(Piece, (
-                    text[: piece.n_bytes].decode(errors="replace"), channels[piece.channel],
-                    (an_id.value,), (a_value.value,), None, 0, None))
+            like = find(bytes(memory))
+            if like:
+                text, channel, an_id, a_value = like
+                yield new(Piece, (str(text, "utf-8", "replace"), channel, (an_id.value,),
+                                  (a_value.value,), None, 0, None))
                 continue
-            now, count, tool = n.Text.from_address(piece.text or 0), piece.n_tokens, piece.tool_name
+            text = (C.c_char * piece.n_bytes).from_address(piece.text or 0)
+            channel, count, tool = n.CHANNELS[piece.channel], piece.n_tokens, piece.tool_name
             if count == 1 and not (tool or piece.tool_index or piece.stop):
-                usual = bytes(memory[n.CPiece.n_tokens.offset:])
-                text, an_id, a_value = now, piece.tokens.contents, piece.logprobs.contents
+                known[bytes(memory)] = (
+                    text, channel, piece.tokens.contents, piece.logprobs.contents)
             yield new(Piece, (
-                now[: piece.n_bytes].decode(errors="replace"), channels[piece.channel],
+                str(text, "utf-8", "replace"), channel,
                 tuple(piece.tokens[:count]) if count else (),
                 tuple(piece.logprobs[:count]) if count else (),
                 tool.decode("utf-8", "replace") if tool else None,
