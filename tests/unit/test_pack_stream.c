@@ -4,6 +4,8 @@
  * budget, and a disk that fails is a status. Run under the thread sanitizer, too. */
 #include "pack_kit.h"
 
+#include "model/model.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,6 +331,77 @@ static void test_damage(void **state)
     }
 }
 
+static uint64_t seed = 7;
+
+static uint32_t rnd(uint32_t n)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((seed >> 33) % n);
+}
+
+/* n different ids, ascending. */
+static void choose(uint32_t *ids, uint32_t n, uint32_t n_all)
+{
+    for (uint32_t id = 0, left = n; left; id++)
+        if (rnd(n_all - id) < left)
+            ids[n - left--] = id;
+}
+
+static void same_matrix(const mote_k_matrix *a, const mote_k_matrix *b)
+{
+    assert_int_equal(a->type, b->type);
+    assert_memory_equal(
+            a->data, b->data, mote_k_data_bytes(a->type, a->n_rows, a->n_cols));
+}
+
+/* What is guessed, taken back and needed after all, in any order: the experts that
+ * come are those that were asked for. */
+static void test_any_order(void **state)
+{
+    (void)state;
+    char *path = kit_make(TINY, "o.mote", MOTE_TYPE_KEEP, 0);
+    mote_model *all = golden_model(path, NULL, 1);
+    const uint64_t least = least_budget(path), most = weight_bytes(path);
+    for (uint32_t part = 0; part < 3; part++) {
+        mote_model *m = open_budget(path, least + (most - least) * part / 4,
+                part ? MOTE_MAP_DIRECT : MOTE_MAP_AUTO);
+        const mote__expert_source *s = m->net.source;
+        const mote__config *c = &m->net.config;
+        uint32_t ids[64], e = c->n_routed_experts;
+        assert_non_null(s);
+        for (uint32_t step = 0; step < 4000; step++) {
+            uint32_t layer = rnd(c->num_hidden_layers), n = 1 + rnd(e < 8 ? e : 8);
+            if (!m->net.layers[layer].router)
+                continue;
+            choose(ids, n, e);
+            if (rnd(3)) {
+                s->prefetch(s->user, layer, ids, n, !rnd(4));
+                continue;
+            }
+            mote__expert x[8];
+            uint8_t present[8];
+            n = n < s->wave ? n : s->wave;
+            MUST(s->begin(s->user, layer, ids, n, x, present, err));
+            while (memchr(present, 0, n))
+                MUST(s->wait(s->user, layer, ids, n, present, err));
+            for (uint32_t i = 0; i < n; i++) {
+                const mote__expert *y = &all->net.layers[layer].experts[ids[i]];
+                same_matrix(&x[i].gate, &y->gate);
+                same_matrix(&x[i].up, &y->up);
+                same_matrix(&x[i].down, &y->down);
+            }
+            s->end(s->user, layer, ids, n);
+        }
+        mote_stream_stats stats = MOTE_STREAM_STATS_INIT;
+        MUST(mote_model_stream_stats(m, &stats, err));
+        assert_true(stats.prefetch_hits > 0);
+        assert_true(stats.bytes_unused > 0 && stats.bytes_unused <= stats.bytes_read);
+        mote_model_close(m);
+    }
+    mote_model_close(all);
+    free(path);
+}
+
 static int done(void **state)
 {
     (void)state;
@@ -345,6 +418,7 @@ int main(void)
             cmocka_unit_test(test_mtp),
             cmocka_unit_test(test_sessions),
             cmocka_unit_test(test_damage),
+            cmocka_unit_test(test_any_order),
     };
     reading = MOTE_READING_THREADS;
     int failed = cmocka_run_group_tests_name("pack_stream, threads", tests, NULL, done);
