@@ -176,7 +176,7 @@ static void test_stop(void **state)
     mote_session *s = session_new(*state, 200, 0, MOTE_DRAFT_MTP, 3);
     uint32_t n = prompt_ids(*state, 2, ids);
     generate_from(s, ids, n, 60, NULL, &whole);
-    for (size_t at = 0; at + 7 < whole.n_bytes; at += 5)
+    for (size_t at = 0; at + 7 < whole.n_bytes; at += 13)
         for (size_t length = 1; length < 7; length++) {
             char stop[8] = {0};
             const char *stops[2] = {"\x01never", stop};
