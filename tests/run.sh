@@ -194,11 +194,11 @@ own() {
     fi
     ! late 17 sanitizers || return
     # Sanitizers make the compiler warn of what is not there. Golden models take too long under
-    # them; their code runs in the other suites.
+    # them, and the command; their code runs in the other suites.
     build sanitizers "$(command -v gcc || echo cc)" -Dbuildtype=debugoptimized \
         -Db_sanitize=address,undefined -Db_lundef=false -Dwerror=false &&
         run_tests sanitizers --timeout-multiplier 10 --suite unit --suite api --suite cli \
-            --suite fuzz
+            --suite fuzz --no-suite command
 }
 [ -n "$machines" ] || own
 
