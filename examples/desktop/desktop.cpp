@@ -156,7 +156,8 @@ void run_test(App *app, const Writer::News &news, gint64 now)
         t.grown = 0;
         g_signal_emit_by_name(app->button, "clicked");
     } else if (t.stage == 3 && (t.grown == 5 || !app->writing)) {
-        expect(app, t.grown >= 1 && news.error.empty(),
+        /* growing, or whole already where few frames are drawn */
+        expect(app, t.grown == 5 || (news.error.empty() && news.tokens > 20),
                 "a story after one that was stopped");
         t.stage = 4;
     }
