@@ -21,8 +21,9 @@ wanted = sys.argv[3] if len(sys.argv) > 3 else ""
 here = root / "tests/bench"
 model = root / "models/tiny-v3"
 between = build / "tests/bench/libbetween.so"
-base = {**os.environ, "PYTHONPATH": str(root / "bindings/python"),
+base = {**os.environ, "MOTE_LIBRARY": str(between), "PYTHONPATH": str(root / "bindings/python"),
         "LUA_PATH": str(root / "bindings/lua/?.lua")}
+in_c = (build / "tests/bench/overhead",), {"LD_PRELOAD": str(between)}
 
 
 class Loop:
@@ -48,10 +49,10 @@ class Loop:
         return [statistics.median(x) for x in zip(*generations[2:])]
 
 
-def overhead(*program, **environment):
+def overhead(program, environment):
     """From a fresh pair of processes: times between and within calls of C and of a program, and
     how much more its loop took."""
-    c = Loop(build / "tests/bench/overhead", model, LD_PRELOAD=str(between))
+    c = Loop(*in_c[0], model, **in_c[1])
     other = Loop(*program, model, **environment)
     for i in range(12):
         if len({x.step() for x in ((c, other) if i % 2 else (other, c))}) != 1:
@@ -60,7 +61,13 @@ def overhead(*program, **environment):
             statistics.median(b / a - 1 for a, b in zip(c.times[2:], other.times[2:])))
 
 
-programs = {"C again": ((build / "tests/bench/overhead",), {"LD_PRELOAD": str(between)})}
+def percent(ratios):
+    """Median and quartiles."""
+    low, middle, high = statistics.quantiles([100 * x for x in ratios], n=4)
+    return f"{middle:5.2f} % ({low:.2f} to {high:.2f})"
+
+
+programs = {"C again": in_c}
 for python in dict.fromkeys((sys.executable, "/usr/bin/python3")):
     if shutil.which(python):
         version = subprocess.check_output((python, "--version"), text=True).split()[1]
@@ -72,18 +79,10 @@ for lua in ("lua5.1", "lua5.2", "lua5.3", "lua5.4", "luajit"):
 found = {name: [] for name in programs if name.startswith(wanted)}
 for _ in range(pairs):
     for name, results in found.items():
-        command, environment = programs[name]
-        if "LD_PRELOAD" not in environment:
-            environment["MOTE_LIBRARY"] = str(between)
-        results.append(overhead(*command, **environment))
+        results.append(overhead(*programs[name]))
 for name, results in found.items():
-    more = [100 * (between - c_between) / within
-            for c_between, _, between, within, _ in results]
-    whole = [100 * r[4] for r in results]
-    low, _, high = statistics.quantiles(more, n=4)
-    w_low, _, w_high = statistics.quantiles(whole, n=4)
-    c_between, _, other, within, _ = (statistics.median(x) for x in zip(*results))
-    print(f"{name:14} {other / 1000:6.2f} us between calls (C {c_between / 1000:.2f}), "
-          f"{within / 1000:.2f} within: {statistics.median(more):5.2f} % more "
-          f"({low:.2f} to {high:.2f}); whole loop {statistics.median(whole):5.2f} % "
-          f"({w_low:.2f} to {w_high:.2f})")
+    more = percent((other - c) / within for c, _, other, within, _ in results)
+    whole = percent(ratio for *_, ratio in results)
+    c, _, other, within, _ = (statistics.median(x) for x in zip(*results))
+    print(f"{name:14} {other / 1000:6.2f} us between calls (C {c / 1000:.2f}), "
+          f"{within / 1000:.2f} within: {more} more; whole loop {whole}")
