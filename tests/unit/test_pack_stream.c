@@ -358,6 +358,7 @@ static void same_matrix(const mote_k_matrix *a, const mote_k_matrix *b)
  * come are those that were asked for. */
 static void test_any_order(void **state)
 {
+    enum { MOST = 8 };
     (void)state;
     char *path = kit_make(TINY, "o.mote", MOTE_TYPE_KEEP, 0);
     mote_model *all = golden_model(path, NULL, 1);
@@ -367,10 +368,11 @@ static void test_any_order(void **state)
                 part ? MOTE_MAP_DIRECT : MOTE_MAP_AUTO);
         const mote__expert_source *s = m->net.source;
         const mote__config *c = &m->net.config;
-        uint32_t ids[64], e = c->n_routed_experts;
+        uint32_t ids[MOST], e = c->n_routed_experts;
         assert_non_null(s);
         for (uint32_t step = 0; step < 4000; step++) {
-            uint32_t layer = rnd(c->num_hidden_layers), n = 1 + rnd(e < 8 ? e : 8);
+            uint32_t layer = rnd(c->num_hidden_layers),
+                     n = 1 + rnd(e < MOST ? e : MOST);
             if (!m->net.layers[layer].router)
                 continue;
             choose(ids, n, e);
@@ -378,8 +380,8 @@ static void test_any_order(void **state)
                 s->prefetch(s->user, layer, ids, n, !rnd(4));
                 continue;
             }
-            mote__expert x[8];
-            uint8_t present[8];
+            mote__expert x[MOST];
+            uint8_t present[MOST];
             n = n < s->wave ? n : s->wave;
             MUST(s->begin(s->user, layer, ids, n, x, present, err));
             while (memchr(present, 0, n))
