@@ -33,8 +33,8 @@ typedef struct job {
     uint32_t n;        /* tokens */
     uint32_t n_panels; /* live panels; the others repeat the last, results unused */
     panel_ref panel[DRIVER_PANELS];
-    panel_ref next[DRIVER_PANELS]; /* what will be asked for after these */
-    const uint8_t *x[DRIVER_TOKENS];
+    panel_ref next[DRIVER_PANELS];       /* what will be asked for after these */
+    const uint8_t *x[DRIVER_TOKENS + 1]; /* the last one repeated */
 } job;
 
 typedef float totals[DRIVER_PANELS][MOTE_PANEL];
@@ -167,6 +167,7 @@ static void driver_rows(job *j, const void *act, size_t bytes, const uint32_t *i
     const uint32_t left = n - first, parts = (left + DRIVER_TOKENS - 1) / DRIVER_TOKENS;
     j->n = (left + parts - 1) / parts;
     act_rows(j->x, act, bytes, index, first, j->n);
+    j->x[j->n] = j->x[j->n - 1];
 }
 
 static void matmul(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
