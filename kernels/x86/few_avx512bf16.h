@@ -7,10 +7,11 @@
  * alone. Measured beside it (Zen 4, 8 tokens): a conversion into L1 that all tokens
  * read back takes twice as long, since it waits for memory with nothing to multiply.
  *
- * Up to four tokens keep four sums each. More keep two, so that all sums stay in
- * registers: first the even groups of a unit, then the odd ones. The order of additions
- * is that of tile() and one_unit(). The sums are variables and not an array, since
- * compilers keep a shadow of an array of registers in memory. */
+ * Up to four tokens keep four sums each, and weights of two steps to come. More keep
+ * two sums, so that all stay in registers: first the even groups of a unit, then the
+ * odd ones. The order of additions is that of tile() and one_unit(). The sums are
+ * variables and not an array, since compilers keep a shadow of an array of registers in
+ * memory. */
 #ifndef MOTE_KERNELS_X86_FEW_AVX512BF16_H
 #define MOTE_KERNELS_X86_FEW_AVX512BF16_H
 
@@ -23,7 +24,19 @@ typedef struct few_job {
     uint32_t k_pad, n_panels;
 } few_job;
 
-#define FEW_AHEAD 2048 /* bytes that are asked for before they are read */
+/* From two tokens on multiplying takes longer than reading, and the hardware's
+ * prefetcher, which serves one token best alone, falls behind. Weights are asked for
+ * this many bytes before they are read, into L2, which waits for more lines at once
+ * than L1 does: two tokens read 30 GB/s so, 24 into L1 (Zen 4, one core). */
+#define FEW_AHEAD 12288
+#define FEW_NEXT 4096 /* of a run elsewhere, before this one ends */
+#define FEW_STREAM 4  /* tokens up to which registers last for two steps' weights */
+
+ALWAYS void few_ahead(const uint8_t *w, uint32_t bytes)
+{
+    for (uint32_t line = 0; line < bytes; line += 64)
+        _mm_prefetch((const char *)w + FEW_AHEAD + line, _MM_HINT_T1);
+}
 
 /* 4 columns of a panel as bf16: group g of a step of 8. */
 ALWAYS void decode_half(
@@ -44,7 +57,8 @@ ALWAYS void decode_half(
     macro(0) macro(1) macro(2) macro(3) macro(4) macro(5) macro(6) macro(7)
 #define FEW_BEGIN(i)                                                                   \
     const uint8_t *x##i = i < nt ? rows[i] + x_at : NULL;                              \
-    __m512 a##i = zero, b##i = zero, c##i = zero, d##i = zero;
+    __m512 a##i = zero, b##i = zero;
+#define FEW_ODD_BEGIN(i) __m512 c##i = zero, d##i = zero;
 #define FEW_TERM(i)                                                                    \
     if (i < nt) {                                                                      \
         const __m512i v = group_of(x##i + at);                                         \
@@ -70,42 +84,44 @@ ALWAYS void decode_half(
     if (i < nt)                                                                        \
         add_partial(y[i], type, even[i][0], even[i][1], a##i, b##i, scale);
 
-/* One unit of one panel. */
-ALWAYS void few_unit(float (*y)[MOTE_PANEL], const uint8_t *panel,
+/* One unit of one panel, of up to FEW_STREAM tokens. */
+ALWAYS void few_unit_stream(float (*y)[MOTE_PANEL], stream *from,
+        const uint8_t *const *rows, size_t x_at, size_t steps, __m512 scale,
+        uint32_t nt, uint32_t type, uint32_t terms, const tables *t)
+{
+    const __m512 zero = _mm512_setzero_ps();
+    FOR_FEW(FEW_BEGIN)
+    FOR_FEW(FEW_ODD_BEGIN)
+    for (size_t s = 0; s < steps; s++) {
+        __m512i w[4];
+        if (type != MOTE_K_BF16 || nt * terms > 6) /* else reading takes longer */
+            few_ahead(from->next, step_bytes(type));
+        stream_step(w, from, t, type);
+        size_t at = 16 * terms * s;
+        for (uint32_t e = 0; e < terms; e++, at += 8) {
+            FOR_FEW(FEW_TERM)
+        }
+        for (uint32_t e = 0; e < terms; e++, at += 8) {
+            FOR_FEW(FEW_ODD_TERM)
+        }
+    }
+    FOR_FEW(FEW_END)
+}
+
+/* Of more tokens: the even groups, then the odd ones. */
+ALWAYS void few_unit_twice(float (*y)[MOTE_PANEL], const uint8_t *panel,
         const uint8_t *const *rows, size_t x_at, size_t steps, __m512 scale,
         uint32_t nt, uint32_t type, uint32_t terms, const tables *t)
 {
     const __m512 zero = _mm512_setzero_ps();
     const uint32_t bytes = step_bytes(type);
-    __m512i w[4];
-    FOR_FEW(FEW_BEGIN)
-    if (nt <= 4) {
-        for (size_t s = 0; s < steps; s++) {
-            decode_step(w, t, type, panel + s * bytes);
-            /* From two tokens on multiplying takes longer than reading, and the
-             * hardware's prefetcher, which serves one token best alone, falls behind.
-             */
-            for (uint32_t line = 0; line < bytes; line += 64)
-                _mm_prefetch((const char *)panel + s * bytes + FEW_AHEAD + line,
-                        _MM_HINT_T0);
-            size_t at = 16 * terms * s;
-            for (uint32_t e = 0; e < terms; e++, at += 8) {
-                FOR_FEW(FEW_TERM)
-            }
-            for (uint32_t e = 0; e < terms; e++, at += 8) {
-                FOR_FEW(FEW_ODD_TERM)
-            }
-        }
-        FOR_FEW(FEW_END)
-        return;
-    }
-    __m512 even[DRIVER_FEW][2];
     const uint32_t half = type == MOTE_K_I4 ? bytes : bytes / 2;
+    __m512 even[DRIVER_FEW][2];
+    __m512i w[2];
+    FOR_FEW(FEW_BEGIN)
     for (size_t s = 0; s < steps; s++) {
         decode_half(w, t, type, panel + s * bytes, 0);
-        for (uint32_t line = 0; line < half; line += 64)
-            _mm_prefetch(
-                    (const char *)panel + s * bytes + FEW_AHEAD + line, _MM_HINT_T0);
+        few_ahead(panel + s * bytes, half);
         size_t at = 16 * terms * s;
         for (uint32_t e = 0; e < terms; e++, at += 8) {
             FOR_FEW(FEW_TERM)
@@ -114,9 +130,7 @@ ALWAYS void few_unit(float (*y)[MOTE_PANEL], const uint8_t *panel,
     FOR_FEW(FEW_TURN)
     for (size_t s = 0; s < steps; s++) {
         decode_half(w, t, type, panel + s * bytes, 1);
-        for (uint32_t line = half; line < bytes; line += 64)
-            _mm_prefetch(
-                    (const char *)panel + s * bytes + FEW_AHEAD + line, _MM_HINT_T0);
+        few_ahead(panel + s * bytes + half, bytes - half);
         size_t at = 16 * terms * s + 8 * terms;
         for (uint32_t e = 0; e < terms; e++, at += 8) {
             FOR_FEW(FEW_TERM)
@@ -129,22 +143,29 @@ ALWAYS void few_run(const few_job *few, uint32_t nt, uint32_t type, uint32_t ter
 {
     const few_job j = *few;
     const tables t = tables_for(type);
-    const uint32_t unit = unit_columns(type), bytes = step_bytes(type);
+    const uint32_t unit = unit_columns(type);
     const size_t n_scales = mote__k_panel_scales(type, j.k_pad);
     const uint8_t *w = j.w;
     const float *scales = j.scales;
+    stream from;
+    if (nt <= FEW_STREAM)
+        from = stream_of(j.w, j.k_pad, j.n_panels, &t, type);
     for (uint32_t p = 0; p < j.n_panels; p++, scales += n_scales) {
         float(*y)[MOTE_PANEL] = j.y[p];
         for (uint32_t i = 0; i < nt; i++)
             _mm512_store_ps(y[i], _mm512_setzero_ps());
         if (j.n_panels - p == 1 && j.next)
-            for (uint32_t line = 0; line < FEW_AHEAD; line += 64)
+            for (uint32_t line = 0; line < FEW_NEXT; line += 64)
                 _mm_prefetch(j.next + line, _MM_HINT_T0);
         for (uint32_t k = 0, u = 0; k < j.k_pad; k += unit, u++) {
             const uint32_t n = j.k_pad - k < unit ? j.k_pad - k : unit;
-            few_unit(y, w, j.x, (size_t)k * 2 * terms, n / 8, scale_of(type, scales, u),
-                    nt, type, terms, &t);
-            w += (size_t)n / 8 * bytes;
+            const size_t x_at = (size_t)k * 2 * terms;
+            const __m512 scale = scale_of(type, scales, u);
+            if (nt <= FEW_STREAM)
+                few_unit_stream(y, &from, j.x, x_at, n / 8, scale, nt, type, terms, &t);
+            else
+                few_unit_twice(y, w, j.x, x_at, n / 8, scale, nt, type, terms, &t);
+            w += (size_t)n / 8 * step_bytes(type);
         }
     }
 }

@@ -331,6 +331,47 @@ ALWAYS void add_partial(float *y, uint32_t type, __m512 even0, __m512 even1,
             y, with_partial(_mm512_load_ps(y), type, even0, even1, odd0, odd1, scale));
 }
 
+/* Panels read in order, a step of 8 columns at a time. What is multiplied was converted
+ * two steps before: in order of the program, not only of the data, since the processor
+ * deals its pipes out in that order. In cache one token is 7 % faster by that, two are
+ * 16 % (Zen 4). */
+typedef struct stream {
+    const uint8_t *next, *last; /* the step to convert, and the last there is */
+    __m512i w[2][4];            /* converted */
+} stream;
+
+ALWAYS void stream_convert(__m512i *out, stream *s, const tables *t, uint32_t type)
+{
+    decode_step(out, t, type, s->next);
+    s->next += s->next < s->last ? step_bytes(type) : 0;
+}
+
+ALWAYS stream stream_of(const uint8_t *w, uint32_t k_pad, uint32_t n_panels,
+        const tables *t, uint32_t type)
+{
+    stream s = {.next = w,
+            .last = w + ((size_t)n_panels * k_pad / 8 - 1) * step_bytes(type)};
+    if (type != MOTE_K_BF16) {
+        stream_convert(s.w[0], &s, t, type);
+        stream_convert(s.w[1], &s, t, type);
+    }
+    return s;
+}
+
+ALWAYS void stream_step(__m512i *out, stream *s, const tables *t, uint32_t type)
+{
+    __m512i w[4];
+    stream_convert(type == MOTE_K_BF16 ? out : w, s, t, type);
+    if (type == MOTE_K_BF16)
+        return;
+    for (int i = 0; i < 4; i++) {
+        __asm__ volatile("" : "+v"(w[i])); /* not moved behind the products */
+        out[i] = s->w[0][i];
+        s->w[0][i] = s->w[1][i];
+        s->w[1][i] = w[i];
+    }
+}
+
 #include "kernels/x86/few_avx512bf16.h"
 
 /* Where the bytes of the next block of weights lie: they come from memory, in pieces
@@ -363,6 +404,7 @@ ALWAYS void ahead_of_panel(const ahead *a, uint32_t p)
         _mm_prefetch(a->from[p] + at, _MM_HINT_T1);
 }
 
+/* The part of all panels, which are read together. */
 ALWAYS void ahead_part(ahead *a)
 {
     for (uint32_t i = 0; i < a->step && a->at < a->bytes; i += 64, a->at += 64)
@@ -884,13 +926,13 @@ ALWAYS void prefetch_next(const one_job *j, uint32_t left)
             _mm_prefetch(j->next + line, _MM_HINT_T0);
 }
 
-ALWAYS __m512 one_unit(__m512 y, const uint8_t *w, const uint8_t *x, uint32_t steps,
+ALWAYS __m512 one_unit(__m512 y, stream *w, const uint8_t *x, uint32_t steps,
         __m512 scale, uint32_t type, uint32_t terms, const tables *t)
 {
     __m512 even0 = _mm512_setzero_ps(), even1 = even0, odd0 = even0, odd1 = even0;
-    for (uint32_t s = 0; s < steps; s++, w += step_bytes(type), x += 16 * terms) {
+    for (uint32_t s = 0; s < steps; s++, x += 16 * terms) {
         __m512i b[4];
-        decode_step(b, t, type, w);
+        stream_step(b, w, t, type);
         for (uint32_t e = 0; e < terms; e++) {
             const __m512i v = group_of(x + 8 * e), u = group_of(x + 8 * (terms + e));
             even0 = dot(even0, b[0], v);
@@ -906,25 +948,18 @@ ALWAYS void one_dots(float *y, const one_job *one, uint32_t type, uint32_t terms
 {
     const one_job j = *one;
     const tables t = tables_for(type);
-    const uint32_t unit = unit_columns(type), bytes = step_bytes(type);
+    const uint32_t unit = unit_columns(type);
     const size_t n_scales = mote__k_panel_scales(type, j.k_pad);
-    const uint8_t *w = j.w;
     const float *scales = j.scales;
+    stream w = stream_of(j.w, j.k_pad, j.n_panels, &t, type);
     for (uint32_t p = 0; p < j.n_panels; p++, scales += n_scales) {
         const uint8_t *x = j.x;
         __m512 sum = _mm512_setzero_ps();
-        uint32_t k = 0, u = 0;
-        for (; k + unit <= j.k_pad; k += unit, u++) {
+        for (uint32_t k = 0, u = 0; k < j.k_pad; k += unit, u++) {
+            const uint32_t n = j.k_pad - k < unit ? j.k_pad - k : unit;
             sum = one_unit(
-                    sum, w, x, unit / 8, scale_of(type, scales, u), type, terms, &t);
-            w += (size_t)unit / 8 * bytes;
-            x += (size_t)unit * 2 * terms;
-        }
-        if (k < j.k_pad) {
-            const uint32_t steps = (j.k_pad - k) / 8;
-            sum = one_unit(
-                    sum, w, x, steps, scale_of(type, scales, u), type, terms, &t);
-            w += (size_t)steps * bytes;
+                    sum, &w, x, n / 8, scale_of(type, scales, u), type, terms, &t);
+            x += (size_t)n * 2 * terms;
         }
         prefetch_next(&j, j.n_panels - p);
         _mm512_storeu_ps(y + (size_t)p * MOTE_PANEL, sum);
