@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* More than eight tokens by bf16 products: part of mat_avx512bf16.c.
+ *
+ * A block of 128 columns of four panels becomes bf16 in L1 once and is multiplied with
+ * all tokens, in tiles of one panel times four to six tokens, whose 24 sums fill the
+ * registers. The conversion of e4m3 takes as long as 2 to 3 tokens' products; its
+ * shuffles run on a pipe that products leave free (Zen 4), so it is done beside the
+ * tiles, one group of 64 weights per step (two cost as much as before). Everything else
+ * is asked for in time: the next tile's activations into L1, the next block's weights
+ * into L2. Out of memory 48 tokens reach 90 % of the peak of dot products, in cache 94
+ * %; most of the rest is the folding of sums where the scale changes. */
+#ifndef MOTE_KERNELS_X86_MANY_AVX512BF16_H
+#define MOTE_KERNELS_X86_MANY_AVX512BF16_H
+
+/* A row of tiles, one for each panel, of the same nt tokens. */
+typedef struct tile_row {
+    const uint8_t *w[DRIVER_PANELS];
+    /* By panel, unit of columns and row. */
+    float (*scales)[MOTE_BLOCK / 32][MOTE_PANEL];
+    const uint8_t *const *x, *const *next; /* nt tokens, and those of the next row */
+    size_t x_at, next_at;                  /* where their columns begin */
+    uint32_t np, n, unit;                  /* panels, columns, columns per scale */
+    ahead soon;                            /* asked for beside each tile */
+    /* What is converted beside each tile, half a panel of e4m3, or NULL. */
+    struct {
+        const uint8_t *from;
+        uint8_t *to;
+    } beside[DRIVER_PANELS];
+} tile_row;
+
+/* The 24 sums are variables and not an array, since compilers keep a shadow of an array
+ * of registers in memory. */
+#define FOR_TILE(macro) macro(0) macro(1) macro(2) macro(3) macro(4) macro(5)
+#define TILE_BEGIN(i)                                                                  \
+    const uint8_t *x##i = i < nt ? rows[i] + x_at : NULL;                              \
+    __m512 a##i = zero, b##i = zero, c##i = zero, d##i = zero;
+#define TILE_TERM(i, s0, s1, w0, w1, at)                                               \
+    if (i < nt) {                                                                      \
+        const __m512i v = group_of(x##i + 8 * (at));                                   \
+        s0##i = dot(s0##i, w0, v);                                                     \
+        s1##i = dot(s1##i, w1, v);                                                     \
+    }
+#define TILE_EVEN(i) TILE_TERM(i, a, b, w0, w1, 0)
+#define TILE_EVEN_LOW(i) TILE_TERM(i, a, b, w0, w1, 1)
+#define TILE_EVEN_LAST(i) TILE_TERM(i, a, b, w0, w1, 2)
+#define TILE_ODD(i) TILE_TERM(i, c, d, w2, w3, terms)
+#define TILE_ODD_LOW(i) TILE_TERM(i, c, d, w2, w3, terms + 1)
+#define TILE_ODD_LAST(i) TILE_TERM(i, c, d, w2, w3, terms + 2)
+#define TILE_ON(i)                                                                     \
+    if (i < nt)                                                                        \
+        x##i += 16 * terms;
+#define TILE_STEP                                                                      \
+    {                                                                                  \
+        const __m512i w0 = _mm512_load_si512(w), w1 = _mm512_load_si512(w + 64);       \
+        FOR_TILE(TILE_EVEN)                                                            \
+        if (terms >= 2) {                                                              \
+            FOR_TILE(TILE_EVEN_LOW)                                                    \
+        }                                                                              \
+        if (terms == 3) {                                                              \
+            FOR_TILE(TILE_EVEN_LAST)                                                   \
+        }                                                                              \
+        if (convert) {                                                                 \
+            convert_group(to, from, t);                                                \
+            from += 64;                                                                \
+            to += 128;                                                                 \
+        }                                                                              \
+        const __m512i w2 = _mm512_load_si512(w + 128),                                 \
+                      w3 = _mm512_load_si512(w + 192);                                 \
+        FOR_TILE(TILE_ODD)                                                             \
+        if (terms >= 2) {                                                              \
+            FOR_TILE(TILE_ODD_LOW)                                                     \
+        }                                                                              \
+        if (terms == 3) {                                                              \
+            FOR_TILE(TILE_ODD_LAST)                                                    \
+        }                                                                              \
+        w += 256;                                                                      \
+        FOR_TILE(TILE_ON)                                                              \
+    }
+#define TILE_END(i)                                                                    \
+    if (i < nt)                                                                        \
+        add_partial(total[i][p], type, a##i, b##i, c##i, d##i, scale);
+
+ALWAYS void convert_group(uint8_t *to, const uint8_t *from, const tables *t)
+{
+    __m512i b[2];
+    decode_group(b, t, MOTE_K_E4M3, _mm512_loadu_si512(from));
+    _mm512_store_si512(to, b[0]);
+    _mm512_store_si512(to + 64, b[1]);
+}
+
+/* One unit of a panel. convert: 64 bytes of e4m3 at `from` in each step, too. Its
+ * shuffles go to a pipe that the products leave free, if there are no more of them. */
+ALWAYS void tile(totals *total, uint32_t p, const uint8_t *w, __m512 scale,
+        const uint8_t *const *rows, size_t x_at, uint32_t steps, const uint8_t *from,
+        uint8_t *to, uint32_t nt, uint32_t type, uint32_t terms, int convert,
+        const tables *t)
+{
+    const __m512 zero = _mm512_setzero_ps();
+    FOR_TILE(TILE_BEGIN)
+    for (; steps; steps--)
+        TILE_STEP
+    FOR_TILE(TILE_END)
+}
+
+ALWAYS void tiles(
+        totals *total, const tile_row *r, uint32_t nt, uint32_t type, uint32_t terms)
+{
+    const uint32_t unit = r->unit;
+    const tables t = tables_for(MOTE_K_E4M3);
+    for (uint32_t p = 0; p < r->np; p++) {
+        /* The activations of the next row come from L2, or L3 when they are long. */
+        for (uint32_t i = 0; i < nt; i++)
+            for (uint32_t e = 0; e < terms; e++)
+                _mm_prefetch(
+                        (const char *)r->next[i] + r->next_at + 64 * (p * terms + e),
+                        _MM_HINT_T0);
+        ahead_of_panel(&r->soon, p);
+        if (type == MOTE_K_E4M3 && r->beside[p].from) {
+            tile(total, p, r->w[p], _mm512_load_ps(r->scales[p][0]), r->x, r->x_at,
+                    MOTE_BLOCK / 8, r->beside[p].from, r->beside[p].to, nt, type, terms,
+                    1, &t);
+            continue;
+        }
+        for (uint32_t k = 0, u = 0; k < r->n; k += unit, u++)
+            tile(total, p, r->w[p] + (size_t)k * 32, _mm512_load_ps(r->scales[p][u]),
+                    r->x, r->x_at + (size_t)k * 2 * terms,
+                    (r->n - k < unit ? r->n - k : unit) / 8, NULL, NULL, nt, type,
+                    terms, 0, &t);
+    }
+}
+
+/* Instances of tiles() by number of tokens, layout and number of terms. All types but
+ * BF16 have the layout of E4M3 once they are converted. */
+#define TILES_INSTANCE(nt, layout, terms)                                              \
+    static void tiles_##layout##_##terms##_##nt(totals *total, const tile_row *r)      \
+    {                                                                                  \
+        tiles(total, r, nt, MOTE_K_##layout, terms);                                   \
+    }
+#define TILES_INSTANCES(layout, terms)                                                 \
+    TILES_INSTANCE(4, layout, terms)                                                   \
+    TILES_INSTANCE(5, layout, terms) TILES_INSTANCE(6, layout, terms)
+TILES_INSTANCES(E4M3, 1)
+TILES_INSTANCES(E4M3, 2)
+TILES_INSTANCES(E4M3, 3)
+TILES_INSTANCES(BF16, 1)
+TILES_INSTANCES(BF16, 2)
+TILES_INSTANCES(BF16, 3)
+
+typedef void (*tiles_function)(totals *, const tile_row *);
+#define TILES_ROW(layout, terms)                                                       \
+    {                                                                                  \
+        tiles_##layout##_##terms##_4, tiles_##layout##_##terms##_5,                    \
+                tiles_##layout##_##terms##_6                                           \
+    }
+/* From TILE_LEAST tokens on: more than DRIVER_FEW make no smaller tile. */
+#define TILE_LEAST 4
+static const tiles_function tiles_of[2][3][TILE - TILE_LEAST + 1] = {
+        {TILES_ROW(E4M3, 1), TILES_ROW(E4M3, 2), TILES_ROW(E4M3, 3)},
+        {TILES_ROW(BF16, 1), TILES_ROW(BF16, 2), TILES_ROW(BF16, 3)}};
+
+/* 128 columns (or the last) of the panels of a job. */
+typedef struct block {
+    uint32_t k0, n; /* columns; n == 0: none */
+} block;
+
+ALWAYS block block_at(const job *j, uint32_t k0)
+{
+    const uint32_t left = j->k_pad - k0;
+    return (block){.k0 = k0, .n = left < MOTE_BLOCK ? left : MOTE_BLOCK};
+}
+
+ALWAYS const uint8_t *block_bytes(
+        const job *j, uint32_t p, const block *b, uint32_t type)
+{
+    return j->panel[p].data + (size_t)b->k0 / 8 * step_bytes(type);
+}
+
+#define BLOCK_BF16 (MOTE_BLOCK * MOTE_PANEL * 2)
+
+ALWAYS void convert_panel(
+        uint8_t *out, const job *j, uint32_t p, const block *b, uint32_t type)
+{
+    const tables t = tables_for(type);
+    const uint8_t *w = block_bytes(j, p, b, type);
+    for (uint32_t s = 0; s < b->n / 8; s++) {
+        __m512i v[4];
+        decode_step(v, &t, type, w + (size_t)s * step_bytes(type));
+        for (int i = 0; i < 4; i++)
+            _mm512_store_si512(out + (size_t)s * 256 + 64 * i, v[i]);
+    }
+}
+
+ALWAYS void block_scales(float (*out)[MOTE_BLOCK / 32][MOTE_PANEL], const job *j,
+        const block *b, uint32_t type)
+{
+    const uint32_t unit = unit_columns(type);
+    for (uint32_t p = 0; p < j->n_panels; p++)
+        for (uint32_t k = 0, u = 0; k < b->n; k += unit, u++)
+            _mm512_store_ps(
+                    out[p][u], scale_of(type, j->panel[p].scales, (b->k0 + k) / unit));
+}
+
+/* Half h of panel p of a block, converted beside a tile. */
+ALWAYS void convert_beside(tile_row *r, uint32_t tile, const job *j, const block *b,
+        uint32_t p, uint32_t h, uint8_t *to, uint32_t type)
+{
+    r->beside[tile].from = block_bytes(j, p, b, type) +
+                           (size_t)h * (MOTE_BLOCK / 16) * step_bytes(type);
+    r->beside[tile].to = to + h * (BLOCK_BF16 / 2);
+}
+
+/* Blocks are converted once, 4 KiB of bf16 per panel, and used by every row of tiles.
+ * That of e4m3 is done beside the tiles, half a panel at a time, in the five tiles
+ * before the block's first and the first three of its own:
+ *
+ *     panel 0 0 1 1 2 | 2 3 3
+ *
+ * into the places of panels that are done with, and two more. Tiles are of equal size,
+ * as near as can be: a last one of a token or two would cost nearly as much as a full
+ * one. */
+ALWAYS void dots(const job *j, totals *total, uint32_t terms, uint32_t type)
+{
+    enum { SPARE = 2 };
+    _Alignas(64) uint8_t buffer[DRIVER_PANELS + SPARE][BLOCK_BF16];
+    _Alignas(64) float scales[DRIVER_PANELS][MOTE_BLOCK / 32][MOTE_PANEL];
+    const uint32_t n_tiles = (j->n + TILE - 1) / TILE;
+    const tiles_function *run = tiles_of[type == MOTE_K_BF16][terms - 1];
+    uint8_t *own[DRIVER_PANELS], *spare[SPARE]; /* places of this block; free ones */
+    int begun = 0;
+    for (uint32_t p = 0; p < DRIVER_PANELS; p++)
+        own[p] = buffer[p];
+    for (uint32_t p = 0; p < SPARE; p++)
+        spare[p] = buffer[DRIVER_PANELS + p];
+    for (block b = block_at(j, 0), next; b.n; b = next) {
+        next = block_at(j, b.k0 + b.n);
+        const int overlap = type == MOTE_K_E4M3 && j->n_panels == DRIVER_PANELS &&
+                            next.n == MOTE_BLOCK;
+        uint8_t *then[DRIVER_PANELS] = {spare[0], spare[1], own[0], own[1]};
+        tile_row r = {.scales = scales,
+                .np = j->n_panels,
+                .n = b.n,
+                .unit = unit_columns(type)};
+        block_scales(scales, j, &b, type);
+        for (uint32_t p = 0; p < j->n_panels; p++) {
+            r.w[p] = type == MOTE_K_BF16 ? block_bytes(j, p, &b, type) : own[p];
+            if (type != MOTE_K_BF16 && !begun)
+                convert_panel(own[p], j, p, &b, type);
+        }
+        if (begun) {
+            convert_beside(&r, 0, j, &b, 2, 1, own[2], type);
+            convert_beside(&r, 1, j, &b, 3, 0, own[3], type);
+            convert_beside(&r, 2, j, &b, 3, 1, own[3], type);
+        }
+        r.soon = ahead_of(j, next.k0, next.n, n_tiles - (uint32_t)overlap);
+        for (uint32_t t = 0, i = 0, nt; t < n_tiles; t++, i += nt) {
+            nt = (j->n - i + n_tiles - t - 1) / (n_tiles - t);
+            r.x = j->x + i;
+            r.x_at = (size_t)b.k0 * 2 * terms;
+            r.next = t + 1 < n_tiles ? r.x + nt : j->x;
+            r.next_at = (size_t)(t + 1 < n_tiles ? b.k0
+                                 : next.n        ? next.k0
+                                                 : 0) *
+                        2 * terms;
+            if (overlap && t + 2 == n_tiles)
+                convert_beside(&r, 3, j, &next, 0, 0, then[0], type);
+            if (overlap && t + 1 == n_tiles) {
+                convert_beside(&r, 0, j, &next, 0, 1, then[0], type);
+                convert_beside(&r, 1, j, &next, 1, 0, then[1], type);
+                convert_beside(&r, 2, j, &next, 1, 1, then[1], type);
+                convert_beside(&r, 3, j, &next, 2, 0, then[2], type);
+            }
+            run[nt - TILE_LEAST](total + i, &r);
+            r.soon.at += r.soon.step;
+            memset(r.beside, 0, sizeof r.beside);
+        }
+        if (overlap) {
+            spare[0] = own[2];
+            spare[1] = own[3];
+            memcpy(own, then, sizeof own);
+        }
+        begun = overlap;
+    }
+}
+
+static void dots_bf16(const job *j, totals *total, uint32_t terms)
+{
+    dots(j, total, terms, MOTE_K_BF16);
+}
+static void dots_e4m3(const job *j, totals *total, uint32_t terms)
+{
+    dots(j, total, terms, MOTE_K_E4M3);
+}
+static void dots_i8(const job *j, totals *total, uint32_t terms)
+{
+    dots(j, total, terms, MOTE_K_I8);
+}
+static void dots_i4(const job *j, totals *total, uint32_t terms)
+{
+    dots(j, total, terms, MOTE_K_I4);
+}
+#endif
