@@ -12,6 +12,28 @@
 #ifndef MOTE_KERNELS_X86_MANY_AVX512BF16_H
 #define MOTE_KERNELS_X86_MANY_AVX512BF16_H
 
+/* n columns from column k0 on in `parts` parts; n == 0: the first columns of the panels
+ * that come next. */
+ALWAYS ahead ahead_of(const job *j, uint32_t k0, uint32_t n, uint32_t parts)
+{
+    const uint32_t per_8 = step_bytes(j->type);
+    ahead a = {.at = 0};
+    for (uint32_t p = 0; p < DRIVER_PANELS; p++)
+        a.from[p] = (const char *)(n ? j->panel[p].data + (size_t)k0 / 8 * per_8
+                                     : j->next[p].data);
+    n = n ? n : j->k_pad;
+    a.bytes = (n < MOTE_BLOCK ? n : MOTE_BLOCK) / 8 * per_8;
+    a.step = (a.bytes / 64 + parts - 1) / parts * 64;
+    return a;
+}
+
+/* The part of one panel. Into L2: the first level is full of what is multiplied. */
+ALWAYS void ahead_of_panel(const ahead *a, uint32_t p)
+{
+    for (uint32_t at = a->at; at < a->at + a->step && at < a->bytes; at += 64)
+        _mm_prefetch(a->from[p] + at, _MM_HINT_T1);
+}
+
 /* A row of tiles, one for each panel, of the same nt tokens. */
 typedef struct tile_row {
     const uint8_t *w[DRIVER_PANELS];
@@ -34,48 +56,21 @@ typedef struct tile_row {
 #define TILE_BEGIN(i)                                                                  \
     const uint8_t *x##i = i < nt ? rows[i] + x_at : NULL;                              \
     __m512 a##i = zero, b##i = zero, c##i = zero, d##i = zero;
-#define TILE_TERM(i, s0, s1, w0, w1, at)                                               \
+#define TILE_EVEN(i)                                                                   \
     if (i < nt) {                                                                      \
-        const __m512i v = group_of(x##i + 8 * (at));                                   \
-        s0##i = dot(s0##i, w0, v);                                                     \
-        s1##i = dot(s1##i, w1, v);                                                     \
+        const __m512i v = group_of(x##i + 8 * e);                                      \
+        a##i = dot(a##i, w0, v);                                                       \
+        b##i = dot(b##i, w1, v);                                                       \
     }
-#define TILE_EVEN(i) TILE_TERM(i, a, b, w0, w1, 0)
-#define TILE_EVEN_LOW(i) TILE_TERM(i, a, b, w0, w1, 1)
-#define TILE_EVEN_LAST(i) TILE_TERM(i, a, b, w0, w1, 2)
-#define TILE_ODD(i) TILE_TERM(i, c, d, w2, w3, terms)
-#define TILE_ODD_LOW(i) TILE_TERM(i, c, d, w2, w3, terms + 1)
-#define TILE_ODD_LAST(i) TILE_TERM(i, c, d, w2, w3, terms + 2)
+#define TILE_ODD(i)                                                                    \
+    if (i < nt) {                                                                      \
+        const __m512i v = group_of(x##i + 8 * (terms + e));                            \
+        c##i = dot(c##i, w2, v);                                                       \
+        d##i = dot(d##i, w3, v);                                                       \
+    }
 #define TILE_ON(i)                                                                     \
     if (i < nt)                                                                        \
         x##i += 16 * terms;
-#define TILE_STEP                                                                      \
-    {                                                                                  \
-        const __m512i w0 = _mm512_load_si512(w), w1 = _mm512_load_si512(w + 64);       \
-        FOR_TILE(TILE_EVEN)                                                            \
-        if (terms >= 2) {                                                              \
-            FOR_TILE(TILE_EVEN_LOW)                                                    \
-        }                                                                              \
-        if (terms == 3) {                                                              \
-            FOR_TILE(TILE_EVEN_LAST)                                                   \
-        }                                                                              \
-        if (convert) {                                                                 \
-            convert_group(to, from, t);                                                \
-            from += 64;                                                                \
-            to += 128;                                                                 \
-        }                                                                              \
-        const __m512i w2 = _mm512_load_si512(w + 128),                                 \
-                      w3 = _mm512_load_si512(w + 192);                                 \
-        FOR_TILE(TILE_ODD)                                                             \
-        if (terms >= 2) {                                                              \
-            FOR_TILE(TILE_ODD_LOW)                                                     \
-        }                                                                              \
-        if (terms == 3) {                                                              \
-            FOR_TILE(TILE_ODD_LAST)                                                    \
-        }                                                                              \
-        w += 256;                                                                      \
-        FOR_TILE(TILE_ON)                                                              \
-    }
 #define TILE_END(i)                                                                    \
     if (i < nt)                                                                        \
         add_partial(total[i][p], type, a##i, b##i, c##i, d##i, scale);
@@ -88,8 +83,7 @@ ALWAYS void convert_group(uint8_t *to, const uint8_t *from, const tables *t)
     _mm512_store_si512(to + 64, b[1]);
 }
 
-/* One unit of a panel. convert: 64 bytes of e4m3 at `from` in each step, too. Its
- * shuffles go to a pipe that the products leave free, if there are no more of them. */
+/* One unit of a panel. convert: 64 bytes of e4m3 at `from` in each step, too. */
 ALWAYS void tile(totals *total, uint32_t p, const uint8_t *w, __m512 scale,
         const uint8_t *const *rows, size_t x_at, uint32_t steps, const uint8_t *from,
         uint8_t *to, uint32_t nt, uint32_t type, uint32_t terms, int convert,
@@ -97,8 +91,22 @@ ALWAYS void tile(totals *total, uint32_t p, const uint8_t *w, __m512 scale,
 {
     const __m512 zero = _mm512_setzero_ps();
     FOR_TILE(TILE_BEGIN)
-    for (; steps; steps--)
-        TILE_STEP
+    for (; steps; steps--, w += 256) {
+        const __m512i w0 = _mm512_load_si512(w), w1 = _mm512_load_si512(w + 64);
+        for (uint32_t e = 0; e < terms; e++) {
+            FOR_TILE(TILE_EVEN)
+        }
+        if (convert) {
+            convert_group(to, from, t);
+            from += 64;
+            to += 128;
+        }
+        const __m512i w2 = _mm512_load_si512(w + 128), w3 = _mm512_load_si512(w + 192);
+        for (uint32_t e = 0; e < terms; e++) {
+            FOR_TILE(TILE_ODD)
+        }
+        FOR_TILE(TILE_ON)
+    }
     FOR_TILE(TILE_END)
 }
 
@@ -239,7 +247,8 @@ ALWAYS void dots(const job *j, totals *total, uint32_t terms, uint32_t type)
         tile_row r = {.scales = scales,
                 .np = j->n_panels,
                 .n = b.n,
-                .unit = unit_columns(type)};
+                .unit = unit_columns(type),
+                .x_at = (size_t)b.k0 * 2 * terms};
         block_scales(scales, j, &b, type);
         for (uint32_t p = 0; p < j->n_panels; p++) {
             r.w[p] = type == MOTE_K_BF16 ? block_bytes(j, p, &b, type) : own[p];
@@ -251,16 +260,13 @@ ALWAYS void dots(const job *j, totals *total, uint32_t terms, uint32_t type)
             convert_beside(&r, 1, j, &b, 3, 0, own[3], type);
             convert_beside(&r, 2, j, &b, 3, 1, own[3], type);
         }
+        const size_t after = next.n ? (size_t)next.k0 * 2 * terms : 0;
         r.soon = ahead_of(j, next.k0, next.n, n_tiles - (uint32_t)overlap);
         for (uint32_t t = 0, i = 0, nt; t < n_tiles; t++, i += nt) {
             nt = (j->n - i + n_tiles - t - 1) / (n_tiles - t);
             r.x = j->x + i;
-            r.x_at = (size_t)b.k0 * 2 * terms;
             r.next = t + 1 < n_tiles ? r.x + nt : j->x;
-            r.next_at = (size_t)(t + 1 < n_tiles ? b.k0
-                                 : next.n        ? next.k0
-                                                 : 0) *
-                        2 * terms;
+            r.next_at = t + 1 < n_tiles ? r.x_at : after;
             if (overlap && t + 2 == n_tiles)
                 convert_beside(&r, 3, j, &next, 0, 0, then[0], type);
             if (overlap && t + 1 == n_tiles) {

@@ -27,7 +27,7 @@
 #include <immintrin.h>
 
 #define ALWAYS static inline __attribute__((always_inline))
-#define TILE 6 /* tokens per tile: 6 x 2 panels x 2 = 24 accumulators */
+#define TILE 6 /* tokens per tile, of 24 sums (bf16) or 12 sums and 12 totals */
 
 static size_t round64(size_t n)
 {
@@ -379,38 +379,8 @@ ALWAYS void stream_step(__m512i *out, stream *s, const tables *t, uint32_t type)
  * multiplied. */
 typedef struct ahead {
     const char *from[DRIVER_PANELS];
-    uint32_t n, bytes, at, step; /* panels; per panel, all going on together */
+    uint32_t bytes, at, step; /* of each panel */
 } ahead;
-
-/* n columns from column k0 on in `parts` parts; n == 0: the first columns of the panels
- * that come next. */
-ALWAYS ahead ahead_of(const job *j, uint32_t k0, uint32_t n, uint32_t parts)
-{
-    const uint32_t per_8 = step_bytes(j->type);
-    ahead a = {.n = DRIVER_PANELS};
-    for (uint32_t p = 0; p < DRIVER_PANELS; p++)
-        a.from[p] = (const char *)(n ? j->panel[p].data + (size_t)k0 / 8 * per_8
-                                     : j->next[p].data);
-    n = n ? n : j->k_pad;
-    a.bytes = (n < MOTE_BLOCK ? n : MOTE_BLOCK) / 8 * per_8;
-    a.step = (a.bytes / 64 + parts - 1) / parts * 64;
-    return a;
-}
-
-/* The part of one panel. Into L2: the first level is full of what is multiplied. */
-ALWAYS void ahead_of_panel(const ahead *a, uint32_t p)
-{
-    for (uint32_t at = a->at; at < a->at + a->step && at < a->bytes; at += 64)
-        _mm_prefetch(a->from[p] + at, _MM_HINT_T1);
-}
-
-/* The part of all panels, which are read together. */
-ALWAYS void ahead_part(ahead *a)
-{
-    for (uint32_t i = 0; i < a->step && a->at < a->bytes; i += 64, a->at += 64)
-        for (uint32_t p = 0; p < a->n; p++)
-            _mm_prefetch(a->from[p] + a->at, _MM_HINT_T1);
-}
 
 #include "kernels/x86/many_avx512bf16.h"
 
@@ -555,7 +525,7 @@ ALWAYS ahead ahead_int8(const job *j, uint32_t p, uint32_t k, uint32_t columns,
         uint32_t parts, uint32_t type)
 {
     const uint32_t left = j->k_pad - k, n = left ? left : j->k_pad;
-    ahead a = {.n = 2};
+    ahead a = {.at = 0};
     for (uint32_t i = 0; i < 2; i++)
         a.from[i] = (const char *)(left ? j->panel[p + i].data +
                                                    (size_t)k / 8 * step_bytes(type)
@@ -564,6 +534,14 @@ ALWAYS ahead ahead_int8(const job *j, uint32_t p, uint32_t k, uint32_t columns,
     a.bytes = (n < columns ? n : columns) / 8 * step_bytes(type);
     a.step = (a.bytes / 64 + parts - 1) / parts * 64;
     return a;
+}
+
+/* The part of both panels, which are read together. */
+ALWAYS void ahead_part(ahead *a)
+{
+    for (uint32_t i = 0; i < a->step && a->at < a->bytes; i += 64, a->at += 64)
+        for (uint32_t p = 0; p < 2; p++)
+            _mm_prefetch(a->from[p] + a->at, _MM_HINT_T1);
 }
 
 ALWAYS void all_int8(const job *j, totals *total, uint32_t type)
