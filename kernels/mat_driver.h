@@ -84,11 +84,13 @@ static void matmul_one(float *y, const mote_k_matrix *w, uint32_t begin, uint32_
     }
 }
 
-/* Runs of RUN panels of gate and of up: the totals wait on the stack for each other. */
+/* Runs of RUN panels of gate and of up, an expert's as a rule: the totals wait on the
+ * stack for each other. With a run of 8, one token reads memory 4 to 7 % slower (Zen
+ * 4). */
 static void gate_up_one(float *h, const mote_k_matrix *gate, const mote_k_matrix *up,
         uint32_t begin, uint32_t end, const void *x, uint32_t form)
 {
-    enum { RUN = 8 };
+    enum { RUN = 128 };
     _Alignas(64) float a[RUN][MOTE_PANEL], b[RUN][MOTE_PANEL];
     for (uint32_t p = begin; p < end; p += RUN) {
         const uint32_t n = end - p < RUN ? end - p : RUN;
