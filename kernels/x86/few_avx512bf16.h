@@ -186,8 +186,8 @@ ALWAYS void few_run(const few_job *few, uint32_t nt, uint32_t type, uint32_t ter
 #define FEW_TYPE(type) FEW_TERMS(type, 1) FEW_TERMS(type, 2) FEW_TERMS(type, 3)
 FEW_TYPE(BF16)
 FEW_TYPE(E4M3)
-FEW_TYPE(I8)
-FEW_TYPE(I4)
+FEW_TERMS(I8, 3)
+FEW_TERMS(I4, 3)
 
 /* y[i][token]: panels begin and up of a matrix, n of them. next: what is read then. */
 static void few_tokens(float (*y)[DRIVER_FEW][MOTE_PANEL], const mote_k_matrix *w,
@@ -207,8 +207,16 @@ static void few_tokens(float (*y)[DRIVER_FEW][MOTE_PANEL], const mote_k_matrix *
     static void (*const run[MOTE_K_TYPES][3][DRIVER_FEW - 1])(const few_job *) = {
             [MOTE_K_BF16] = FEW_ROWS(BF16),
             [MOTE_K_E4M3] = FEW_ROWS(E4M3),
-            [MOTE_K_I8] = FEW_ROWS(I8),
-            [MOTE_K_I4] = FEW_ROWS(I4)};
+            [MOTE_K_I8] = {FEW_ROW(I8, 3)},
+            [MOTE_K_I4] = {FEW_ROW(I4, 3)}};
+    if (!run[w->type][form][0]) {
+        /* Integers with one or two terms: nothing asks for them, so that they are not
+         * worth 50 KB of code. */
+        for (uint32_t p = 0; p < n; p++)
+            for (uint32_t i = 0; i < nt; i++)
+                one_token(y[p][i], w, begin + p, 1, x[i], form, NULL);
+        return;
+    }
     const few_job j = {.w = mote__k_panel(w, begin),
             .scales = mote__k_scales(w, begin),
             .x = x,
