@@ -15,9 +15,10 @@
  *   F32   per k 64 bytes: [k][row 16] of float
  *   I8    per group 64 bytes: [row 16][k 4], symmetric in [-127,127].
  *         scales: float [n_panels][groups of MOTE_I8_GROUP columns][row 16]
- *   I4    per two groups 64 bytes: byte [row 16][k 4], low nibble = first group, high
- *         nibble = second group, value = nibble - 8.
- *         scales: float [n_panels][groups of MOTE_I4_GROUP columns][row 16]
+ *   I4    per 64 columns 576 bytes: for each two groups 64 bytes [row 16][k 4], low nibble
+ *         = first group, high nibble = second group, value = nibble - 8; behind the eight
+ *         of these the scales, bf16 [MOTE_I4_GROUP columns 2][row 16]. They lie between
+ *         the data because memory is read fastest as one stream. Columns are padded to 64
  * Data and scales are 64-byte aligned. Padding elements are zero (nibble 8 for I4).
  *
  * ACTIVATIONS are packed once per use by act_pack() into the form that the weight type and
@@ -31,6 +32,10 @@
 #define MOTE_BLOCK 128     /* columns that share an E4M3 scale */
 #define MOTE_I8_GROUP 64   /* columns that share an int8 scale (per row) */
 #define MOTE_I4_GROUP 32   /* columns that share an int4 scale (per row) */
+/* A part of an int4 panel: columns, bytes before the scales of two groups, bytes in all */
+#define MOTE_I4_PART (2 * MOTE_I4_GROUP)
+#define MOTE_I4_PART_DATA (MOTE_I4_PART * MOTE_PANEL / 2)
+#define MOTE_I4_PART_BYTES (MOTE_I4_PART_DATA + 2 * MOTE_PANEL * 2)
 #define MOTE_KV_BLOCK 64   /* tokens in a block of the latent cache */
 
 enum mote_k_type { MOTE_K_F32, MOTE_K_BF16, MOTE_K_E4M3, MOTE_K_I8, MOTE_K_I4, MOTE_K_TYPES };
@@ -55,7 +60,7 @@ enum mote_k_kv { MOTE_K_KV_F32, MOTE_K_KV_BF16, MOTE_K_KV_FP8, MOTE_K_KVS };
 
 typedef struct mote_k_matrix {
     const void *data;
-    const float *scales; /* NULL for F32 and BF16 */
+    const float *scales; /* NULL for F32, BF16 and I4 */
     uint32_t n_rows, n_cols;
     uint32_t type; /* enum mote_k_type */
     uint32_t pad;
@@ -159,9 +164,11 @@ uint32_t mote__kernels_flags(const char *name);
 void mote_k_pack_f32(void *panel, const float *rows, size_t ld, uint32_t n_live, uint32_t n_cols);
 void mote_k_pack_bf16(void *panel, const uint16_t *rows, size_t ld, uint32_t n_live, uint32_t n_cols);
 void mote_k_pack_e4m3(void *panel, const uint8_t *rows, size_t ld, uint32_t n_live, uint32_t n_cols);
-/* Quantise: data panel and its scales [groups][16]; weight importance per column or NULL. */
+/* Element of row r, column k of an I4 panel. */
+float mote_k_i4_value(const void *panel, uint32_t r, uint32_t k);
+/* Quantise to a panel, of I8 also its scales [groups][16]; weight importance per column or NULL. */
 void mote_k_quant_i8(void *panel, float *scales, const float *rows, size_t ld, uint32_t n_live, uint32_t n_cols, const float *importance);
-void mote_k_quant_i4(void *panel, float *scales, const float *rows, size_t ld, uint32_t n_live, uint32_t n_cols, const float *importance);
+void mote_k_quant_i4(void *panel, const float *rows, size_t ld, uint32_t n_live, uint32_t n_cols, const float *importance);
 /* One panel back to fp32 rows [16][n_cols]. scale applies to E4M3/I8/I4. */
 void mote_k_unpack(float *rows, size_t ld, const mote_k_matrix *w, uint32_t panel);
 

@@ -25,6 +25,20 @@ static inline uint32_t mote__k_scale_columns(uint32_t type)
                                : MOTE_BLOCK;
 }
 
+/* Where column k, a multiple of 8, of an I4 panel begins. */
+static inline size_t mote__k_i4_column(uint32_t k)
+{
+    return (size_t)(k / MOTE_I4_PART) * MOTE_I4_PART_BYTES +
+           (size_t)(k % MOTE_I4_PART) * (MOTE_PANEL / 2);
+}
+
+/* Where the 16 bf16 scales of a group of MOTE_I4_GROUP columns of an I4 panel lie. */
+static inline size_t mote__k_i4_scales(uint32_t group)
+{
+    return (size_t)(group / 2u) * MOTE_I4_PART_BYTES + MOTE_I4_PART_DATA +
+           (size_t)(group % 2u) * (MOTE_PANEL * 2);
+}
+
 /* Bytes of one panel. */
 static inline size_t mote__k_panel_bytes(uint32_t type, uint32_t n_cols)
 {
@@ -35,13 +49,14 @@ static inline size_t mote__k_panel_bytes(uint32_t type, uint32_t n_cols)
     case MOTE_K_BF16:
         return cells * 2u;
     case MOTE_K_I4:
-        return cells / 2u;
+        return (size_t)((n_cols + MOTE_I4_PART - 1u) / MOTE_I4_PART) *
+               MOTE_I4_PART_BYTES;
     default:
         return cells;
     }
 }
 
-/* Floats of scales per panel. */
+/* Floats of scales per panel that are not in it. */
 static inline size_t mote__k_panel_scales(uint32_t type, uint32_t n_cols)
 {
     switch (type) {
@@ -49,8 +64,6 @@ static inline size_t mote__k_panel_scales(uint32_t type, uint32_t n_cols)
         return (n_cols + MOTE_BLOCK - 1u) / MOTE_BLOCK;
     case MOTE_K_I8:
         return (size_t)((n_cols + MOTE_I8_GROUP - 1u) / MOTE_I8_GROUP) * MOTE_PANEL;
-    case MOTE_K_I4:
-        return (size_t)((n_cols + MOTE_I4_GROUP - 1u) / MOTE_I4_GROUP) * MOTE_PANEL;
     default:
         return 0;
     }

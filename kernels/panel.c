@@ -38,7 +38,18 @@ void mote_k_pack_e4m3(
         }
 }
 
-/* Value of row r, column k of a panel, before its scale. */
+float mote_k_i4_value(const void *panel, uint32_t r, uint32_t k)
+{
+    const uint8_t *data = panel;
+    const unsigned pair = data[mote__k_i4_column(k & ~7u) + r * 4u + (k & 3u)];
+    uint16_t scale;
+    memcpy(&scale, data + mote__k_i4_scales(k / MOTE_I4_GROUP) + r * sizeof scale,
+            sizeof scale);
+    return (float)((int)(k & 4u ? pair >> 4 : pair & 15u) - 8) *
+           mote_k_bf16_to_f32(scale);
+}
+
+/* Value of row r, column k of a panel, before the scale that is not in it. */
 static float panel_value(const void *panel, uint32_t type, uint32_t r, uint32_t k)
 {
     const size_t cell = (size_t)(k & ~3u) * MOTE_PANEL + r * 4u + (k & 3u);
@@ -51,11 +62,8 @@ static float panel_value(const void *panel, uint32_t type, uint32_t r, uint32_t 
         return mote_k_e4m3_to_f32(((const uint8_t *)panel)[cell]);
     case MOTE_K_I8:
         return (float)((const int8_t *)panel)[cell];
-    default: {
-        const uint8_t *pair = (const uint8_t *)panel + (size_t)(k / 8u) * 64u;
-        const unsigned byte = pair[r * 4u + (k & 3u)];
-        return (float)((int)(k & 4u ? byte >> 4 : byte & 15u) - 8);
-    }
+    default:
+        return mote_k_i4_value(panel, r, k);
     }
 }
 
@@ -69,7 +77,7 @@ void mote_k_unpack(float *rows, size_t ld, const mote_k_matrix *w, uint32_t pane
             float scale = 1.0f;
             if (w->type == MOTE_K_E4M3)
                 scale = scales[k / columns];
-            else if (mote_k_is_integer(w->type))
+            else if (w->type == MOTE_K_I8)
                 scale = scales[k / columns * MOTE_PANEL + r];
             rows[r * ld + k] = panel_value(data, w->type, r, k) * scale;
         }

@@ -4,7 +4,9 @@
  * A group is x[n] with weights of importance m[n]; q[n] and a scale d are sought that
  * make sum m (x - d q)^2 small. For a fixed q the best d is sum(m x q) / sum(m q q).
  * int8 takes the range of the group; int4 also tries ranges around it, since clipping
- * the largest value a little often costs less than a coarse step for all others. */
+ * the largest value a little often costs less than a coarse step for all others.
+ * int4's scale is rounded to bf16, which adds at most 2^-16 of sum(m x^2), and the
+ * range is chosen with that in view. */
 #include "kernels/kernels_internal.h"
 #include <math.h>
 #include <string.h>
@@ -18,10 +20,13 @@ static int round_clamped(float v, int low, int high)
     return (int)lrintf(v);
 }
 
-/* Round x * inverse to q; returns the best scale for that q and its gain, the part of
- * sum(m x^2) that d q explains: sum(m x q)^2 / sum(m q q). */
-static float fit(int *q, double *gain, const float *x, const float *importance,
-        uint32_t n, float inverse, int low, int high)
+typedef struct moments {
+    double xq, qq; /* sum(m x q), sum(m q q) */
+} moments;
+
+/* Round x * inverse to q. */
+static moments fit(int *q, const float *x, const float *importance, uint32_t n,
+        float inverse, int low, int high)
 {
     double xq = 0, qq = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -30,8 +35,12 @@ static float fit(int *q, double *gain, const float *x, const float *importance,
         xq += m * (double)x[i] * q[i];
         qq += m * q[i] * q[i];
     }
-    *gain = qq > 0 ? xq * xq / qq : 0;
-    return qq > 0 ? (float)(xq / qq) : 0;
+    return (moments){xq, qq};
+}
+
+static float best_scale(moments m)
+{
+    return m.qq > 0 ? (float)(m.xq / m.qq) : 0;
 }
 
 /* Signed value of largest magnitude, NaN if there is one. */
@@ -65,28 +74,31 @@ static float quant_group_i8(int *q, const float *x, const float *importance, uin
     if (degenerate(q, &scale, max, n))
         return scale;
     /* 127 steps: refitting d changes it by far less than a step, and can only help. */
-    double gain;
-    scale = fit(q, &gain, x, importance, n, 127.0f / fabsf(max), -127, 127);
+    scale = best_scale(fit(q, x, importance, n, 127.0f / fabsf(max), -127, 127));
     return scale > 0 ? scale : fabsf(max) / 127.0f;
 }
 
-static float quant_group_i4(int *q, const float *x, const float *importance, uint32_t n)
+static uint16_t quant_group_i4(
+        int *q, const float *x, const float *importance, uint32_t n)
 {
     const float max = extreme(x, n);
-    float scale = 0;
-    if (degenerate(q, &scale, max, n))
-        return scale;
-    double best = -1;
+    float none;
+    if (degenerate(q, &none, max, n))
+        return mote_k_f32_to_bf16(none);
+    uint16_t scale = 0;
+    double best = -1; /* the most of sum(m x^2) that d q explains */
     memset(q, 0, n * sizeof *q);
     int trial[MOTE_I4_GROUP];
     for (int step = -8; step <= 8; step++) {
         /* The value of largest magnitude maps to -8: the side with one step more. */
-        double gain;
         const float inverse = -(8.0f + 0.125f * (float)step) / max;
-        const float d = fit(trial, &gain, x, importance, n, inverse, -8, 7);
+        const moments m = fit(trial, x, importance, n, inverse, -8, 7);
+        const uint16_t rounded = mote_k_f32_to_bf16(best_scale(m));
+        const double d = (double)mote_k_bf16_to_f32(rounded);
+        const double gain = d * (2 * m.xq - d * m.qq);
         if (gain > best) {
             best = gain;
-            scale = d;
+            scale = rounded;
             memcpy(q, trial, n * sizeof *q);
         }
     }
@@ -113,22 +125,26 @@ void mote_k_quant_i8(void *panel, float *scales, const float *rows, size_t ld,
         }
 }
 
-void mote_k_quant_i4(void *panel, float *scales, const float *rows, size_t ld,
-        uint32_t n_live, uint32_t n_cols, const float *importance)
+void mote_k_quant_i4(void *panel, const float *rows, size_t ld, uint32_t n_live,
+        uint32_t n_cols, const float *importance)
 {
     uint8_t *out = panel;
     memset(out, 0x88, mote__k_panel_bytes(MOTE_K_I4, n_cols));
-    memset(scales, 0, mote__k_panel_scales(MOTE_K_I4, n_cols) * sizeof *scales);
+    for (uint32_t k = 0; k < n_cols; k += MOTE_I4_PART)
+        memset(out + mote__k_i4_scales(k / MOTE_I4_GROUP), 0,
+                MOTE_I4_PART_BYTES - MOTE_I4_PART_DATA);
     for (uint32_t r = 0; r < n_live; r++)
         for (uint32_t k0 = 0; k0 < n_cols; k0 += MOTE_I4_GROUP) {
             const uint32_t n =
                     n_cols - k0 < MOTE_I4_GROUP ? n_cols - k0 : MOTE_I4_GROUP;
             int q[MOTE_I4_GROUP];
-            scales[k0 / MOTE_I4_GROUP * MOTE_PANEL + r] = quant_group_i4(
+            const uint16_t scale = quant_group_i4(
                     q, rows + r * ld + k0, importance ? importance + k0 : NULL, n);
+            memcpy(out + mote__k_i4_scales(k0 / MOTE_I4_GROUP) + r * sizeof scale,
+                    &scale, sizeof scale);
             for (uint32_t i = 0; i < n; i++) {
                 const uint32_t k = k0 + i;
-                uint8_t *cell = out + (size_t)(k / 8u) * 64u + r * 4u + (k & 3u);
+                uint8_t *cell = out + mote__k_i4_column(k & ~7u) + r * 4u + (k & 3u);
                 const unsigned nibble = (unsigned)(q[i] + 8);
                 *cell = (uint8_t)(k & 4u ? (*cell & 0x0fu) | nibble << 4
                                          : (*cell & 0xf0u) | nibble);

@@ -81,15 +81,24 @@ ALWAYS uint32_t unit_columns(uint32_t type)
                                : MOTE_BLOCK;
 }
 
+/* Of 4 rows of int8 or int4. */
+ALWAYS float32x4_t row_scales(uint32_t type, const panel_ref *p, uint32_t unit, int row)
+{
+    if (type == MOTE_K_I8)
+        return vld1q_f32(p->scales + (size_t)unit * MOTE_PANEL + row);
+    const uint8x8_t half = vld1_u8(p->data + mote__k_i4_scales(unit) + 2 * (size_t)row);
+    return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(half), 16));
+}
+
 /* What 4 rows' sums of a unit are multiplied with. e4m3 values are used as value / 256,
  * which is undone first, so that no scale overflows. */
 ALWAYS float32x4_t scaled(
-        uint32_t type, float32x4_t sum, const float *scales, uint32_t unit, int row)
+        uint32_t type, float32x4_t sum, const panel_ref *p, uint32_t unit, int row)
 {
     if (type == MOTE_K_E4M3)
-        return vmulq_n_f32(vmulq_n_f32(sum, 256.0f), scales[unit]);
+        return vmulq_n_f32(vmulq_n_f32(sum, 256.0f), p->scales[unit]);
     if (type == MOTE_K_I8 || type == MOTE_K_I4)
-        return vmulq_f32(sum, vld1q_f32(scales + (size_t)unit * MOTE_PANEL + row));
+        return vmulq_f32(sum, row_scales(type, p, unit, row));
     return sum;
 }
 
@@ -164,9 +173,9 @@ ALWAYS void decode_group(
         floats_of_int8(out, vreinterpretq_s8_u8(vld1q_u8(panel + at)));
         break;
     default:
-        floats_of_int8(
-                out, nibbles(vld1q_u8(panel + (size_t)(k / 8) * 64 + (size_t)row * 4),
-                             k & 4u));
+        floats_of_int8(out,
+                nibbles(vld1q_u8(panel + mote__k_i4_column(k & ~7u) + (size_t)row * 4),
+                        k & 4u));
         break;
     }
 }
@@ -190,12 +199,11 @@ ALWAYS void one_unit(float *y, uint32_t type, const panel_ref *p, const float *x
         }
     }
     for (int r = 0; r < 16; r += 4)
-        add_to(y + r,
-                scaled(type, fold(sum + r), p->scales, k0 / unit_columns(type), r));
+        add_to(y + r, scaled(type, fold(sum + r), p, k0 / unit_columns(type), r));
 }
 
 /* 8 rows of a converted unit, [k / 4][16 rows][4], times nt tokens. */
-ALWAYS void tile(float *const *y, uint32_t type, const float *w, const float *scales,
+ALWAYS void tile(float *const *y, uint32_t type, const float *w, const panel_ref *p,
         uint32_t unit, const float *const *x, uint32_t n, int row, int nt)
 {
     float32x4_t sum[3][8];
@@ -215,8 +223,7 @@ ALWAYS void tile(float *const *y, uint32_t type, const float *w, const float *sc
     }
     for (int i = 0; i < nt; i++)
         for (int r = 0; r < 8; r += 4)
-            add_to(y[i] + row + r,
-                    scaled(type, fold(sum[i] + r), scales, unit, row + r));
+            add_to(y[i] + row + r, scaled(type, fold(sum[i] + r), p, unit, row + r));
 }
 
 /* Tokens [0, n_tokens) against one converted unit of panel p. */
@@ -224,7 +231,7 @@ ALWAYS void many_unit(const job *j, totals *total, uint32_t type, uint32_t p,
         const float *w, uint32_t k0, uint32_t n)
 {
     const uint32_t unit = k0 / unit_columns(type);
-    const float *scales = j->panel[p].scales;
+    const panel_ref *panel = &j->panel[p];
     for (uint32_t i = 0; i < j->n; i += 3) {
         const uint32_t nt = j->n - i < 3 ? j->n - i : 3;
         const float *x[3];
@@ -236,11 +243,11 @@ ALWAYS void many_unit(const job *j, totals *total, uint32_t type, uint32_t p,
         }
         for (int row = 0; row < 16; row += 8)
             if (nt == 3)
-                tile(y, type, w, scales, unit, x, n, row, 3);
+                tile(y, type, w, panel, unit, x, n, row, 3);
             else if (nt == 2)
-                tile(y, type, w, scales, unit, x, n, row, 2);
+                tile(y, type, w, panel, unit, x, n, row, 2);
             else
-                tile(y, type, w, scales, unit, x, n, row, 1);
+                tile(y, type, w, panel, unit, x, n, row, 1);
     }
 }
 
@@ -357,8 +364,9 @@ ALWAYS void int8_tile(const job *j, totals *total, uint32_t type, uint32_t p,
     for (uint32_t k0 = 0; k0 < j->k_pad; k0 += MOTE_ACT_GROUP) {
         const uint32_t left = j->k_pad - k0;
         const uint32_t n = left < MOTE_ACT_GROUP ? left : MOTE_ACT_GROUP;
-        const float *scale =
-                j->panel[p].scales + (size_t)(k0 / unit_columns(type)) * MOTE_PANEL;
+        float32x4_t scale[4];
+        for (int r = 0; r < 4; r++)
+            scale[r] = row_scales(type, &j->panel[p], k0 / unit_columns(type), 4 * r);
         int32x4_t sum[4][4][SUMS];
         for (uint32_t i = 0; i < nt; i++)
             for (int r = 0; r < 4; r++)
@@ -370,7 +378,8 @@ ALWAYS void int8_tile(const job *j, totals *total, uint32_t type, uint32_t p,
                         type == MOTE_K_I8
                                 ? vreinterpretq_s8_u8(
                                           vld1q_u8(w + (size_t)k * MOTE_PANEL + 16 * r))
-                                : nibbles(vld1q_u8(w + (size_t)(k / 8) * 64 + 16 * r),
+                                : nibbles(vld1q_u8(w + mote__k_i4_column(k & ~7u) +
+                                                   16 * r),
                                           k & 4u);
                 for (uint32_t i = 0; i < nt; i++)
                     int8_group(sum[i][r], v, four_of(j->x[first + i] + k));
@@ -382,7 +391,7 @@ ALWAYS void int8_tile(const job *j, totals *total, uint32_t type, uint32_t p,
             for (int r = 0; r < 4; r++)
                 add_to(total[first + i][p] + 4 * r,
                         vmulq_f32(vcvtq_f32_s32(int8_fold(sum[i][r])),
-                                vmulq_n_f32(vld1q_f32(scale + 4 * r), by)));
+                                vmulq_n_f32(scale[r], by)));
         }
     }
 }

@@ -79,7 +79,7 @@ ALWAYS void bf16_group(
         bfloat16x8_t *out, uint32_t type, const uint8_t *panel, uint32_t k, int row)
 {
     const size_t at = (size_t)k * MOTE_PANEL + (size_t)row * 4;
-    const uint8_t *half = panel + (size_t)(k / 8) * 64 + (size_t)row * 4;
+    const uint8_t *half = panel + mote__k_i4_column(k & ~7u) + (size_t)row * 4;
     switch (type) {
     case MOTE_K_BF16:
         out[0] = vreinterpretq_bf16_u8(vld1q_u8(panel + 2 * at));
@@ -107,17 +107,17 @@ ALWAYS bfloat16x8_t two_tokens(const uint8_t *a, const uint8_t *b, size_t k)
 
 /* Sums of a unit to the totals of two tokens; a[r] holds rows 2r, 2r+1 x 2 tokens. */
 ALWAYS void add_pair(float *y0, float *y1, uint32_t type, const float32x4_t *a,
-        const float *scales, uint32_t unit)
+        const panel_ref *p, uint32_t unit)
 {
     for (int r = 0; r < 16; r += 4) {
         float32x4_t s0 = vuzp1q_f32(a[r / 2], a[r / 2 + 1]);
         float32x4_t s1 = vuzp2q_f32(a[r / 2], a[r / 2 + 1]);
         if (type == MOTE_K_E4M3) {
-            s0 = vmulq_n_f32(s0, scales[unit]);
-            s1 = vmulq_n_f32(s1, scales[unit]);
+            s0 = vmulq_n_f32(s0, p->scales[unit]);
+            s1 = vmulq_n_f32(s1, p->scales[unit]);
         } else {
-            s0 = scaled(type, s0, scales, unit, r);
-            s1 = scaled(type, s1, scales, unit, r);
+            s0 = scaled(type, s0, p, unit, r);
+            s1 = scaled(type, s1, p, unit, r);
         }
         add_to(y0 + r, s0);
         if (y1)
@@ -141,12 +141,12 @@ ALWAYS void pair_unit(float *y0, float *y1, uint32_t type, const panel_ref *p,
             sum[r / 2 + 1] = vbfmmlaq_f32(sum[r / 2 + 1], w[1], x);
         }
     }
-    add_pair(y0, y1, type, sum, p->scales, k0 / unit_columns(type));
+    add_pair(y0, y1, type, sum, p, k0 / unit_columns(type));
 }
 
 /* Four tokens against a converted unit, [k / 4][16 rows][4]. */
 ALWAYS void four_unit(float *const *y, uint32_t type, const bfloat16_t *w,
-        const float *scales, const uint8_t *const *x, uint32_t k0, uint32_t n)
+        const panel_ref *p, const uint8_t *const *x, uint32_t k0, uint32_t n)
 {
     float32x4_t sum[2][8];
     for (int i = 0; i < 2; i++)
@@ -161,9 +161,9 @@ ALWAYS void four_unit(float *const *y, uint32_t type, const bfloat16_t *w,
             sum[1][r] = vbfmmlaq_f32(sum[1][r], a, x1);
         }
     }
-    add_pair(y[0], y[1], type, sum[0], scales, k0 / unit_columns(type));
+    add_pair(y[0], y[1], type, sum[0], p, k0 / unit_columns(type));
     if (y[2])
-        add_pair(y[2], y[3], type, sum[1], scales, k0 / unit_columns(type));
+        add_pair(y[2], y[3], type, sum[1], p, k0 / unit_columns(type));
 }
 
 ALWAYS void bf16_of_type(const job *j, totals *total, uint32_t type)
@@ -192,7 +192,7 @@ ALWAYS void bf16_of_type(const job *j, totals *total, uint32_t type)
                     x[t] = j->x[i + t < j->n ? i + t : i];
                     y[t] = i + t < j->n ? total[i + t][p] : NULL;
                 }
-                four_unit(y, type, buffer, j->panel[p].scales, x, k0, n);
+                four_unit(y, type, buffer, &j->panel[p], x, k0, n);
             }
         }
 }

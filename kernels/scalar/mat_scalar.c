@@ -83,11 +83,25 @@ static void decode_f32(float (*out)[MOTE_PANEL], const void *panel, uint32_t typ
                 out[k][r] = (float)((const int8_t *)panel)[cell];
             } else {
                 const uint8_t *pair =
-                        (const uint8_t *)panel + (size_t)(k0 + k) / 8u * 64u;
+                        (const uint8_t *)panel + mote__k_i4_column((k0 + k) & ~7u);
                 const unsigned byte = pair[r * 4u + (k & 3u)];
                 out[k][r] = (float)((int)(k & 4u ? byte >> 4 : byte & 15u) - 8);
             }
         }
+}
+
+/* Scales of the rows of a panel in one unit of columns. */
+static void row_scales(float *out, const void *panel, const float *scales,
+        uint32_t type, uint32_t unit)
+{
+    uint16_t half[MOTE_PANEL];
+    if (type == MOTE_K_I4)
+        memcpy(half, (const char *)panel + mote__k_i4_scales(unit), sizeof half);
+    for (uint32_t r = 0; r < MOTE_PANEL; r++)
+        out[r] = type == MOTE_K_E4M3 ? scales[unit]
+                 : type == MOTE_K_I8 ? scales[unit * MOTE_PANEL + r]
+                 : type == MOTE_K_I4 ? mote_k_bf16_to_f32(half[r])
+                                     : 1.0f;
 }
 
 /* total[i][r] for up to TOKENS rows of x against one panel. */
@@ -104,10 +118,7 @@ static void panel_times(float (*total)[MOTE_PANEL], const mote_k_matrix *w, uint
     for (uint32_t k0 = 0; k0 < k_pad; k0 += step) {
         const uint32_t count = k_pad - k0 < step ? k_pad - k0 : step;
         float scale[MOTE_PANEL];
-        for (uint32_t r = 0; r < MOTE_PANEL; r++)
-            scale[r] = w->type == MOTE_K_E4M3 ? scales[k0 / columns]
-                       : scales               ? scales[k0 / columns * MOTE_PANEL + r]
-                                              : 1.0f;
+        row_scales(scale, panel, scales, w->type, k0 / columns);
         decode_f32(weights, panel, w->type, k0, count);
         for (uint32_t i = 0; i < n; i++) {
             /* Sums of 32 products of int8 are below 2^24: exact in floats too. */

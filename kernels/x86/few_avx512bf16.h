@@ -144,13 +144,14 @@ ALWAYS void few_run(const few_job *few, uint32_t nt, uint32_t type, uint32_t ter
     const few_job j = *few;
     const tables t = tables_for(type);
     const uint32_t unit = unit_columns(type);
+    const size_t bytes = mote__k_panel_bytes(type, j.k_pad);
     const size_t n_scales = mote__k_panel_scales(type, j.k_pad);
     const uint8_t *w = j.w;
     const float *scales = j.scales;
     stream from;
     if (nt <= FEW_STREAM)
         from = stream_of(j.w, j.k_pad, j.n_panels, &t, type);
-    for (uint32_t p = 0; p < j.n_panels; p++, scales += n_scales) {
+    for (uint32_t p = 0; p < j.n_panels; p++, w += bytes, scales += n_scales) {
         float(*y)[MOTE_PANEL] = j.y[p];
         for (uint32_t i = 0; i < nt; i++)
             _mm512_store_ps(y[i], _mm512_setzero_ps());
@@ -160,12 +161,12 @@ ALWAYS void few_run(const few_job *few, uint32_t nt, uint32_t type, uint32_t ter
         for (uint32_t k = 0, u = 0; k < j.k_pad; k += unit, u++) {
             const uint32_t n = j.k_pad - k < unit ? j.k_pad - k : unit;
             const size_t x_at = (size_t)k * 2 * terms;
-            const __m512 scale = scale_of(type, scales, u);
+            const __m512 scale = scale_of(type, w, scales, u);
             if (nt <= FEW_STREAM)
                 few_unit_stream(y, &from, j.x, x_at, n / 8, scale, nt, type, terms, &t);
             else
-                few_unit_twice(y, w, j.x, x_at, n / 8, scale, nt, type, terms, &t);
-            w += (size_t)n / 8 * step_bytes(type);
+                few_unit_twice(y, w + column_at(type, k), j.x, x_at, n / 8, scale, nt,
+                        type, terms, &t);
         }
     }
 }

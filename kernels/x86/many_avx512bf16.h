@@ -16,13 +16,12 @@
  * that come next. */
 ALWAYS ahead ahead_of(const job *j, uint32_t k0, uint32_t n, uint32_t parts)
 {
-    const uint32_t per_8 = step_bytes(j->type);
     ahead a = {.at = 0};
     for (uint32_t p = 0; p < DRIVER_PANELS; p++)
-        a.from[p] = (const char *)(n ? j->panel[p].data + (size_t)k0 / 8 * per_8
+        a.from[p] = (const char *)(n ? j->panel[p].data + column_at(j->type, k0)
                                      : j->next[p].data);
     n = n ? n : j->k_pad;
-    a.bytes = (n < MOTE_BLOCK ? n : MOTE_BLOCK) / 8 * per_8;
+    a.bytes = (uint32_t)column_at(j->type, n < MOTE_BLOCK ? n : MOTE_BLOCK);
     a.step = (a.bytes / 64 + parts - 1) / parts * 64;
     return a;
 }
@@ -180,7 +179,7 @@ ALWAYS block block_at(const job *j, uint32_t k0)
 ALWAYS const uint8_t *block_bytes(
         const job *j, uint32_t p, const block *b, uint32_t type)
 {
-    return j->panel[p].data + (size_t)b->k0 / 8 * step_bytes(type);
+    return j->panel[p].data + column_at(type, b->k0);
 }
 
 #define BLOCK_BF16 (MOTE_BLOCK * MOTE_PANEL * 2)
@@ -192,7 +191,7 @@ ALWAYS void convert_panel(
     const uint8_t *w = block_bytes(j, p, b, type);
     for (uint32_t s = 0; s < b->n / 8; s++) {
         __m512i v[4];
-        decode_step(v, &t, type, w + (size_t)s * step_bytes(type));
+        decode_step(v, &t, type, w + column_at(type, 8 * s));
         for (int i = 0; i < 4; i++)
             _mm512_store_si512(out + (size_t)s * 256 + 64 * i, v[i]);
     }
@@ -204,8 +203,8 @@ ALWAYS void block_scales(float (*out)[MOTE_BLOCK / 32][MOTE_PANEL], const job *j
     const uint32_t unit = unit_columns(type);
     for (uint32_t p = 0; p < j->n_panels; p++)
         for (uint32_t k = 0, u = 0; k < b->n; k += unit, u++)
-            _mm512_store_ps(
-                    out[p][u], scale_of(type, j->panel[p].scales, (b->k0 + k) / unit));
+            _mm512_store_ps(out[p][u], scale_of(type, j->panel[p].data,
+                                               j->panel[p].scales, (b->k0 + k) / unit));
 }
 
 /* Half h of panel p of a block, converted beside a tile. */

@@ -75,6 +75,11 @@ INLINE VI vi_sll(VI a, int n)
 {
     return _mm256_slli_epi32(a, n);
 }
+INLINE V v_load_bf16(const uint8_t *p)
+{
+    const __m128i half = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return _mm256_castsi256_ps(vi_sll(_mm256_cvtepu16_epi32(half), 16));
+}
 INLINE VI vi_srl(VI a, int n)
 {
     return _mm256_srli_epi32(a, n);

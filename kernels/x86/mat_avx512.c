@@ -19,6 +19,11 @@ INLINE V v_load(const uint8_t *p)
 {
     return _mm512_loadu_ps(p);
 }
+INLINE V v_load_bf16(const uint8_t *p)
+{
+    const __m256i half = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
 INLINE V v_broadcast(const uint8_t *p)
 {
     return _mm512_set1_ps(*(const float *)(const void *)p);

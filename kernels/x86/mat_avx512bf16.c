@@ -225,6 +225,12 @@ ALWAYS uint32_t step_bytes(uint32_t type)
     return type == MOTE_K_BF16 ? 256 : type == MOTE_K_I4 ? 64 : 128;
 }
 
+/* Where column k of a panel begins. */
+ALWAYS size_t column_at(uint32_t type, uint32_t k)
+{
+    return type == MOTE_K_I4 ? mote__k_i4_column(k) : (size_t)k / 8 * step_bytes(type);
+}
+
 ALWAYS void interleave(__m512i *out, __m512i high, __m512i low)
 {
     out[0] = _mm512_unpacklo_epi8(low, high);
@@ -306,12 +312,16 @@ ALWAYS uint32_t unit_columns(uint32_t type)
                                : MOTE_BLOCK;
 }
 
-ALWAYS __m512 scale_of(uint32_t type, const float *scales, uint32_t unit)
+ALWAYS __m512 scale_of(
+        uint32_t type, const uint8_t *panel, const float *scales, uint32_t unit)
 {
     if (type == MOTE_K_BF16)
         return _mm512_set1_ps(1.0f);
     if (type == MOTE_K_E4M3)
         return _mm512_set1_ps(scales[unit]);
+    if (type == MOTE_K_I4)
+        return widen(
+                _mm256_loadu_si256((const void *)(panel + mote__k_i4_scales(unit))));
     return _mm512_loadu_ps(scales + (size_t)unit * MOTE_PANEL);
 }
 
@@ -338,19 +348,33 @@ ALWAYS void add_partial(float *y, uint32_t type, __m512 even0, __m512 even1,
 typedef struct stream {
     const uint8_t *next, *last; /* the step to convert, and the last there is */
     __m512i w[2][4];            /* converted */
+    const uint8_t *panel;       /* I4, whose steps have scales in between: that of */
+    uint32_t k, k_pad;          /* column k */
 } stream;
 
 ALWAYS void stream_convert(__m512i *out, stream *s, const tables *t, uint32_t type)
 {
     decode_step(out, t, type, s->next);
-    s->next += s->next < s->last ? step_bytes(type) : 0;
+    if (type != MOTE_K_I4) {
+        s->next += s->next < s->last ? step_bytes(type) : 0;
+    } else if (s->next < s->last) {
+        s->k += 8;
+        if (s->k == s->k_pad) {
+            s->k = 0;
+            s->panel += mote__k_panel_bytes(type, s->k_pad);
+        }
+        s->next = s->panel + mote__k_i4_column(s->k);
+    }
 }
 
 ALWAYS stream stream_of(const uint8_t *w, uint32_t k_pad, uint32_t n_panels,
         const tables *t, uint32_t type)
 {
     stream s = {.next = w,
-            .last = w + ((size_t)n_panels * k_pad / 8 - 1) * step_bytes(type)};
+            .last = w + (n_panels - 1) * mote__k_panel_bytes(type, k_pad) +
+                    column_at(type, k_pad - 8),
+            .panel = w,
+            .k_pad = k_pad};
     if (type != MOTE_K_BF16) {
         stream_convert(s.w[0], &s, t, type);
         stream_convert(s.w[1], &s, t, type);
@@ -451,7 +475,7 @@ ALWAYS void units_int8(const job *j, __m512 (*y)[TILE], uint32_t first, uint32_t
     const uint8_t *x[TILE], *g[TILE], *w[2];
     __m512i sum[4][2][TILE];
     for (uint32_t p = 0; p < np; p++)
-        w[p] = j->panel[first + p].data + ((size_t)k * MOTE_PANEL >> shift);
+        w[p] = j->panel[first + p].data + column_at(type, k);
     for (uint32_t i = 0; i < nt; i++) {
         x[i] = j->x[i0 + i] + k;
         g[i] = j->x[i0 + i] + plane + k / MOTE_ACT_GROUP * sizeof(int8_group);
@@ -489,9 +513,9 @@ ALWAYS void units_int8(const job *j, __m512 (*y)[TILE], uint32_t first, uint32_t
         }
     for (uint32_t q = 0; q < units; q++)
         for (uint32_t p = 0; p < np; p++) {
-            const __m512 ws = scale_of(type, j->panel[first + p].scales,
-                    type == MOTE_K_I4 ? k / MOTE_I4_GROUP + q
-                                      : (k + q * MOTE_ACT_GROUP) / MOTE_I8_GROUP);
+            const panel_ref *panel = &j->panel[first + p];
+            const __m512 ws = scale_of(type, panel->data, panel->scales,
+                    (k + q * MOTE_ACT_GROUP) / unit_columns(type));
             for (uint32_t i = 0; i < nt; i++) {
                 float by;
                 memcpy(&by, g[i] + q * sizeof(int8_group), sizeof by);
@@ -527,11 +551,10 @@ ALWAYS ahead ahead_int8(const job *j, uint32_t p, uint32_t k, uint32_t columns,
     const uint32_t left = j->k_pad - k, n = left ? left : j->k_pad;
     ahead a = {.at = 0};
     for (uint32_t i = 0; i < 2; i++)
-        a.from[i] = (const char *)(left ? j->panel[p + i].data +
-                                                   (size_t)k / 8 * step_bytes(type)
+        a.from[i] = (const char *)(left ? j->panel[p + i].data + column_at(type, k)
                                    : p + 2 < j->n_panels ? j->panel[p + 2 + i].data
                                                          : j->next[i].data);
-    a.bytes = (n < columns ? n : columns) / 8 * step_bytes(type);
+    a.bytes = (uint32_t)column_at(type, n < columns ? n : columns);
     a.step = (a.bytes / 64 + parts - 1) / parts * 64;
     return a;
 }
@@ -642,16 +665,18 @@ ALWAYS void one_dots(float *y, const one_job *one, uint32_t type, uint32_t terms
     const one_job j = *one;
     const tables t = tables_for(type);
     const uint32_t unit = unit_columns(type);
+    const size_t bytes = mote__k_panel_bytes(type, j.k_pad);
     const size_t n_scales = mote__k_panel_scales(type, j.k_pad);
+    const uint8_t *panel = j.w;
     const float *scales = j.scales;
     stream w = stream_of(j.w, j.k_pad, j.n_panels, &t, type);
-    for (uint32_t p = 0; p < j.n_panels; p++, scales += n_scales) {
+    for (uint32_t p = 0; p < j.n_panels; p++, panel += bytes, scales += n_scales) {
         const uint8_t *x = j.x;
         __m512 sum = _mm512_setzero_ps();
         for (uint32_t k = 0, u = 0; k < j.k_pad; k += unit, u++) {
             const uint32_t n = j.k_pad - k < unit ? j.k_pad - k : unit;
-            sum = one_unit(
-                    sum, &w, x, n / 8, scale_of(type, scales, u), type, terms, &t);
+            sum = one_unit(sum, &w, x, n / 8, scale_of(type, panel, scales, u), type,
+                    terms, &t);
             x += (size_t)n * 2 * terms;
         }
         prefetch_next(&j, j.n_panels - p);
@@ -691,21 +716,20 @@ ALWAYS __m512 one_unit_int8(__m512 y, const uint8_t *w, const uint8_t *x,
 ALWAYS void one_int8(float *y, const one_job *one, uint32_t type)
 {
     const one_job j = *one;
-    const uint32_t bytes = step_bytes(type), group = unit_columns(type);
+    const uint32_t group = unit_columns(type);
+    const size_t bytes = mote__k_panel_bytes(type, j.k_pad);
     const size_t n_scales = mote__k_panel_scales(type, j.k_pad);
     const uint8_t *w = j.w, *groups = j.x + round64(j.k_pad);
     const float *scales = j.scales;
-    for (uint32_t p = 0; p < j.n_panels; p++, scales += n_scales) {
+    for (uint32_t p = 0; p < j.n_panels; p++, w += bytes, scales += n_scales) {
         __m512 sum = _mm512_setzero_ps();
         uint32_t k = 0;
-        for (; k + MOTE_ACT_GROUP <= j.k_pad; k += MOTE_ACT_GROUP, w += 4 * bytes)
-            sum = one_unit_int8(sum, w, j.x + k, groups + k / 2, 4,
-                    scale_of(type, scales, k / group), type);
-        if (k < j.k_pad) {
-            sum = one_unit_int8(sum, w, j.x + k, groups + k / 2, 2,
-                    scale_of(type, scales, k / group), type);
-            w += 2 * bytes;
-        }
+        for (; k + MOTE_ACT_GROUP <= j.k_pad; k += MOTE_ACT_GROUP)
+            sum = one_unit_int8(sum, w + column_at(type, k), j.x + k, groups + k / 2, 4,
+                    scale_of(type, w, scales, k / group), type);
+        if (k < j.k_pad)
+            sum = one_unit_int8(sum, w + column_at(type, k), j.x + k, groups + k / 2, 2,
+                    scale_of(type, w, scales, k / group), type);
         prefetch_next(&j, j.n_panels - p);
         _mm512_storeu_ps(y + (size_t)p * MOTE_PANEL, sum);
     }

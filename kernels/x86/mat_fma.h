@@ -165,6 +165,12 @@ ALWAYS uint32_t step_bytes(uint32_t type)
                                  : 128;
 }
 
+/* Where column k of a panel begins. */
+ALWAYS size_t column_at(uint32_t type, uint32_t k)
+{
+    return type == MOTE_K_I4 ? mote__k_i4_column(k) : (size_t)k / 8 * step_bytes(type);
+}
+
 ALWAYS uint32_t unit_columns(uint32_t type)
 {
     return type == MOTE_K_I8   ? MOTE_I8_GROUP
@@ -238,13 +244,16 @@ ALWAYS V with_nan(V a, VI nan)
 }
 
 /* Weight scale of a unit for rows VL * h and up. */
-ALWAYS V scale_of(uint32_t type, const float *scales, size_t unit, int h)
+ALWAYS V scale_of(
+        uint32_t type, const uint8_t *panel, const float *scales, uint32_t unit, int h)
 {
     if (type == MOTE_K_F32 || type == MOTE_K_BF16)
         return v_set1(1.0f);
     if (type == MOTE_K_E4M3)
         return v_set1(scales[unit] * 0x1p60f);
-    return v_load((const uint8_t *)(scales + unit * MOTE_PANEL + VL * h));
+    if (type == MOTE_K_I4)
+        return v_load_bf16(panel + mote__k_i4_scales(unit) + 2 * VL * h);
+    return v_load((const uint8_t *)(scales + (size_t)unit * MOTE_PANEL + VL * h));
 }
 
 /* total += (even + odd) * scale */
@@ -265,10 +274,11 @@ typedef struct one_job {
     uint32_t k_pad, n_panels;
 } one_job;
 
-ALWAYS void one_unit(V *y, const uint8_t *w, const uint8_t *x, uint32_t steps,
+ALWAYS void one_unit(V *y, const uint8_t *panel, const uint8_t *x, uint32_t steps,
         const float *scales, uint32_t unit, uint32_t type)
 {
     const uint32_t bytes = step_bytes(type);
+    const uint8_t *w = panel + column_at(type, unit * unit_columns(type));
     V sum[2][H];
     VI nan[H];
     for (int h = 0; h < H; h++) {
@@ -291,7 +301,7 @@ ALWAYS void one_unit(V *y, const uint8_t *w, const uint8_t *x, uint32_t steps,
         V even = rows_in_order(type, sum[0][h]), odd = rows_in_order(type, sum[1][h]);
         if (type == MOTE_K_E4M3)
             even = with_nan(even, nan[h]);
-        y[h] = v_fma(v_add(even, odd), scale_of(type, scales, unit, h), y[h]);
+        y[h] = v_fma(v_add(even, odd), scale_of(type, panel, scales, unit, h), y[h]);
     }
 }
 
@@ -299,12 +309,13 @@ ALWAYS void one_run(float *y, const one_job *one, uint32_t type)
 {
     const one_job j = *one;
     const uint32_t columns = unit_columns(type);
+    const size_t bytes = mote__k_panel_bytes(type, j.k_pad);
     const size_t n_scales = mote__k_panel_scales(type, j.k_pad);
     const V e4m3 = v_set1(type == MOTE_K_E4M3 ? 0x1p60f : 1.0f);
     const V inverse = v_broadcast(j.x + round64(4 * (size_t)j.k_pad));
     const uint8_t *w = j.w;
     const float *scales = j.scales;
-    for (uint32_t p = 0; p < j.n_panels; p++, scales += n_scales) {
+    for (uint32_t p = 0; p < j.n_panels; p++, w += bytes, scales += n_scales) {
         V sum[H];
         for (int h = 0; h < H; h++)
             sum[h] = v_zero();
@@ -314,7 +325,6 @@ ALWAYS void one_run(float *y, const one_job *one, uint32_t type)
         for (uint32_t k = 0, u = 0; k < j.k_pad; k += columns, u++) {
             const uint32_t steps = (j.k_pad - k < columns ? j.k_pad - k : columns) / 8;
             one_unit(sum, w, j.x + 4 * (size_t)k, steps, scales, u, type);
-            w += (size_t)steps * step_bytes(type);
         }
         for (int h = 0; h < H; h++)
             v_store_unaligned(y + (size_t)p * MOTE_PANEL + VL * h,
@@ -361,7 +371,8 @@ ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
         uint32_t steps, uint32_t nt, uint32_t type)
 {
     const uint32_t bytes = step_bytes(type);
-    const uint8_t *w = j->panel[p].data + (size_t)k0 / 8 * bytes;
+    const panel_ref *panel = &j->panel[p];
+    const uint8_t *w = panel->data + column_at(type, k0);
     const uint8_t *x[FUSED];
     V sum[FUSED][2][H];
     VI nan[H];
@@ -397,7 +408,8 @@ ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
             if (type == MOTE_K_E4M3)
                 even = with_nan(even, nan[h]);
             add_partial(total[i][p] + VL * h, even, odd,
-                    scale_of(type, j->panel[p].scales, k0 / unit_columns(type), h));
+                    scale_of(type, panel->data, panel->scales, k0 / unit_columns(type),
+                            h));
         }
 }
 
@@ -542,17 +554,16 @@ static uint32_t tile_for(tile_function *run, uint32_t n)
 ALWAYS void decode_block(
         float *out, const uint8_t *panel, uint32_t k0, uint32_t n, uint32_t type)
 {
-    const size_t bytes = step_bytes(type);
-    const uint8_t *w = panel + (size_t)k0 / 8 * bytes;
+    const size_t bytes = step_bytes(type), block = column_at(type, MOTE_BLOCK);
     VI nan[H];
     for (int h = 0; h < H; h++)
         nan[h] = vi_set1(0);
-    for (size_t s = 0; s < n / 8; s++) {
+    for (uint32_t s = 0; s < n / 8; s++) {
+        const uint8_t *w = panel + column_at(type, k0 + 8 * s);
         for (uint32_t line = 0; line < bytes; line += 64)
-            _mm_prefetch(
-                    (const char *)w + (s + MOTE_BLOCK / 8) * bytes + line, _MM_HINT_T1);
+            _mm_prefetch((const char *)w + block + line, _MM_HINT_T1);
         for (uint32_t g = 0; g < 2; g++) {
-            const raw_group r = load_group(nan, type, w + s * bytes, g);
+            const raw_group r = load_group(nan, type, w, g);
             for (uint32_t k = 0; k < 4; k++)
                 for (int h = 0; h < H; h++)
                     v_store(out + (8 * s + 4 * g + k) * MOTE_PANEL + VL * h,
@@ -598,7 +609,7 @@ static void buffered(const job *j, totals *total)
                     V scale[H];
                     for (int h = 0; h < H; h++)
                         scale[h] = scale_of(
-                                j->type, j->panel[p].scales, (k0 + c) / unit, h);
+                                j->type, panel, j->panel[p].scales, (k0 + c) / unit, h);
                     run(total + i, p, buffer + (size_t)c * MOTE_PANEL, scale, j->x + i,
                             (size_t)(k0 + c) * 4, n - c < unit ? n - c : unit);
                 }
@@ -615,7 +626,8 @@ ALWAYS void unit_int8(const job *j, totals *total, uint32_t p, uint32_t i0, uint
     const size_t plane = round64(j->k_pad);
     const VI nibble = vi_set1(0x0f0f0f0f), ones = vi_set1(0x00010001);
     const VI flip = vi_set1((int32_t)0x80808080), sixteens = vi_set1(0x00100010);
-    const uint8_t *w = j->panel[p].data + (size_t)k / 8 * step_bytes(type);
+    const panel_ref *panel = &j->panel[p];
+    const uint8_t *w = panel->data + column_at(type, k);
     const uint8_t *x[TILE_INT8];
     VI low[TILE_INT8][H], high[TILE_INT8][H];
     for (uint32_t i = 0; i < nt; i++) {
@@ -655,7 +667,8 @@ ALWAYS void unit_int8(const job *j, totals *total, uint32_t p, uint32_t i0, uint
                 sizeof group);
         const VI start = vi_set1(type == MOTE_K_I4 ? group.minus8 : group.minus128);
         for (int h = 0; h < H; h++) {
-            const V ws = scale_of(type, j->panel[p].scales, k / unit_columns(type), h);
+            const V ws = scale_of(
+                    type, panel->data, panel->scales, k / unit_columns(type), h);
             VI sum = vi_add32(start, vi_madd(low[i][h], ones));
             if (type != MOTE_K_I4)
                 sum = vi_add32(sum, vi_madd(high[i][h], sixteens));

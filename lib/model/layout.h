@@ -45,6 +45,10 @@ enum mote__role {
 /* How a slot's values lie. The first five are panels of enum mote_k_type. */
 enum mote__form { MOTE__FORM_ROWS_F32 = MOTE_K_TYPES, MOTE__FORM_ROWS_BF16 };
 
+/* In a pack a form has its number, but for int4: that of I4 was once a layout with
+ * float scales. */
+enum { MOTE__CODE_I4_FLOAT_SCALES = MOTE_K_I4, MOTE__CODE_I4 = MOTE__FORM_ROWS_BF16 + 1 };
+
 typedef struct mote__slot {
     uint32_t role, layer, expert; /* layer num_hidden_layers is the MTP module */
     uint32_t form;                /* enum mote_k_type or mote__form */

@@ -384,13 +384,17 @@ static void random_panels(
         }
         top = 127;
         break;
-    default: /* I4 */
+    default: { /* I4 */
         for (uint64_t i = 0; i + 8 <= n; i += 8) {
             uint64_t r = mix(rng);
             memcpy(data + i, &r, 8);
         }
-        top = 7.5f;
-        break;
+        const uint16_t scale = mote_k_f32_to_bf16(a / 7.5f);
+        for (uint64_t part = 0; part < n; part += MOTE_I4_PART_BYTES)
+            for (uint64_t i = MOTE_I4_PART_DATA; i < MOTE_I4_PART_BYTES; i += 2)
+                memcpy(data + part + i, &scale, 2);
+        return;
+    }
     }
     uint64_t ns = mote__slot_sub_scales(s) / sizeof(float) * s->stack;
     for (uint64_t i = 0; i < ns; i++)

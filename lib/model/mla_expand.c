@@ -173,12 +173,9 @@ static void column_floats(float *row, const mote_k_matrix *uk, uint32_t i)
             row[k] = (float)(int8_t)from[cell + 4 * m] *
                      scales[i / MOTE_I8_GROUP * MOTE_PANEL + m];
             break;
-        default: {
-            const unsigned pair = from[(size_t)(i / 8) * 64 + m * 4 + (i & 3u)];
-            row[k] = (float)((int)(i & 4u ? pair >> 4 : pair & 15u) - 8) *
-                     scales[i / MOTE_I4_GROUP * MOTE_PANEL + m];
+        default:
+            row[k] = mote_k_i4_value(from, m, i);
             break;
-        }
         }
     }
 }

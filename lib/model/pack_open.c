@@ -66,15 +66,21 @@ mote_status mote__pack_describe(const mote__pack_file *p, mote__config *c,
                 l->n_slots, head[0]);
     for (size_t i = 0; st >= 0 && i < l->n_slots; i++) {
         mote__slot *s = &l->slots[i];
-        uint32_t form = forms[sizeof head + i];
+        uint32_t code = forms[sizeof head + i];
+        uint32_t form = code == MOTE__CODE_I4 ? MOTE_K_I4 : code;
         int rows = form == MOTE__FORM_ROWS_F32 || form == MOTE__FORM_ROWS_BF16;
         int fits = s->role == MOTE__ROLE_EMBED ? rows
                    : s->form < MOTE_K_TYPES    ? form < MOTE_K_TYPES
                                                : form == s->form;
-        if (!fits)
+        if (code == MOTE__CODE_I4_FLOAT_SCALES)
+            st = mote__fail(err, MOTE_E_UNSUPPORTED,
+                    "weight %zu (%s) of the pack is int4 with float scales, which were "
+                    "given up before version 0.1.0: pack the checkpoint again",
+                    i, mote__role_name(s->role));
+        else if (!fits)
             st = mote__fail(err, MOTE_E_FORMAT,
                     "weight %zu (%s) of the pack has an impossible form %u", i,
-                    mote__role_name(s->role), form);
+                    mote__role_name(s->role), code);
         s->form = form;
     }
     if (st >= 0)

@@ -81,7 +81,7 @@ static void repack(uint8_t *panel, float *scales, uint32_t form, float *rows,
         mote_k_quant_i8(panel, scales, rows, cols, live, cols, importance);
         break;
     default:
-        mote_k_quant_i4(panel, scales, rows, cols, live, cols, importance);
+        mote_k_quant_i4(panel, rows, cols, live, cols, importance);
         break;
     }
 }
@@ -400,8 +400,9 @@ static mote_status put_forms(
     if (st >= 0)
         st = mote__pack_writer_put(w, head, sizeof head, err);
     for (size_t i = 0; i < l->n_slots && st >= 0; i++) {
-        uint8_t form = (uint8_t)l->slots[i].form;
-        st = mote__pack_writer_put(w, &form, 1, err);
+        uint32_t form = l->slots[i].form;
+        uint8_t code = (uint8_t)(form == MOTE_K_I4 ? MOTE__CODE_I4 : form);
+        st = mote__pack_writer_put(w, &code, 1, err);
     }
     return st;
 }

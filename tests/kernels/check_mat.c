@@ -53,9 +53,11 @@ static mote_k_matrix random_matrix(
             mote_k_pack_e4m3(to, bytes, n_cols, live, n_cols);
             for (size_t i = 0; i < panel_scales; i++)
                 scales[panel_scales * p + i] = 0.001f * (1.0f + fabsf(check_normal(c)));
-        } else {
-            (type == MOTE_K_I8 ? mote_k_quant_i8 : mote_k_quant_i4)(
+        } else if (type == MOTE_K_I8) {
+            mote_k_quant_i8(
                     to, scales + panel_scales * p, rows, n_cols, live, n_cols, NULL);
+        } else {
+            mote_k_quant_i4(to, rows, n_cols, live, n_cols, NULL);
         }
     }
     check_free(rows);

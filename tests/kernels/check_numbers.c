@@ -73,7 +73,8 @@ static void check_bf16_f16(check *c)
     for (unsigned v = 0; v < 0x10000u; v++) {
         const float f = mote_k_bf16_to_f32((uint16_t)v);
 #ifdef __i386__
-        if (isnan(f)) /* returned in an x87 register, which makes every NaN a quiet one */
+        if (isnan(f)) /* returned in an x87 register, which makes every NaN a quiet one
+                       */
             continue;
 #endif
         check_that(c, bits_of(f) == v << 16, "bf16 %04x", v);
@@ -111,6 +112,15 @@ static void check_bf16_f16(check *c)
     check_that(c, isnan(mote_k_bf16_to_f32(mote_k_f32_to_bf16(NAN))), "bf16 of NaN");
 }
 
+/* The scale of row r, column k of an int4 panel, as kernels.h says where it lies. */
+static float int4_scale(const void *panel, uint32_t r, uint32_t k)
+{
+    uint16_t scale;
+    memcpy(&scale, (const char *)panel + k / 64 * 576 + 512 + k / 32 % 2 * 32 + 2 * r,
+            sizeof scale);
+    return mote_k_bf16_to_f32(scale);
+}
+
 static void check_panel(check *c, uint32_t n_live, uint32_t n_cols)
 {
     const size_t ld = n_cols + 3, n = 16 * ld;
@@ -145,7 +155,7 @@ static void check_panel(check *c, uint32_t n_live, uint32_t n_cols)
             mote_k_quant_i8(panel, scales, rows, ld, n_live, n_cols, NULL);
             break;
         default:
-            mote_k_quant_i4(panel, scales, rows, ld, n_live, n_cols, NULL);
+            mote_k_quant_i4(panel, rows, ld, n_live, n_cols, NULL);
             break;
         }
         check_that(c, check_guards(panel) && check_guards(scales),
@@ -157,8 +167,6 @@ static void check_panel(check *c, uint32_t n_live, uint32_t n_cols)
                 const size_t i = r * ld + k;
                 const float got = back[i];
                 float want = rows[i], within = 0;
-                const uint32_t group =
-                        type == MOTE_K_I8 ? MOTE_I8_GROUP : MOTE_I4_GROUP;
                 if (type == MOTE_K_BF16)
                     want = mote_k_bf16_to_f32(half[i]);
                 if (type == MOTE_K_E4M3)
@@ -167,9 +175,11 @@ static void check_panel(check *c, uint32_t n_live, uint32_t n_cols)
                     /* Half a step of rounding. Refitting the scale moves a code of n
                      * steps by at most n times the change of the scale, which is the
                      * relative rms of the rounding: in total below one step and a half;
-                     * a clipped int4 value may lose one more step at the end. */
-                    const float step = fabsf(scales[k / group * 16 + r]);
-                    within = (type == MOTE_K_I4 ? 2.5f : 1.5f) * step;
+                     * a clipped int4 value may lose one more step at the end, and 8
+                     * steps times 2^-8 where the scale was rounded to bf16. */
+                    const float step = type == MOTE_K_I8 ? scales[k / 64 * 16 + r]
+                                                         : int4_scale(panel, r, k);
+                    within = (type == MOTE_K_I4 ? 2.5f + 0x1p-5f : 1.5f) * fabsf(step);
                 }
                 if (r >= n_live)
                     want = within = 0;
@@ -203,7 +213,7 @@ static void check_quantisation(check *c)
     enum { COLUMNS = 4096 };
     float *rows = check_alloc(COLUMNS * 4), *back = check_alloc(16 * COLUMNS * 4);
     float *importance = check_alloc(COLUMNS * 4);
-    float *scales = check_alloc(mote_k_scale_count(MOTE_K_I4, 16, COLUMNS) * 4);
+    float *scales = check_alloc(mote_k_scale_count(MOTE_K_I8, 16, COLUMNS) * 4);
     void *panel = check_alloc(mote_k_data_bytes(MOTE_K_I8, 16, COLUMNS));
     for (uint32_t k = 0; k < COLUMNS; k++) {
         rows[k] = check_normal(c);
@@ -217,13 +227,13 @@ static void check_quantisation(check *c)
     check_that(c, relative_error(rows, back, NULL, COLUMNS) < 0.0079, "int8 error %g",
             relative_error(rows, back, NULL, COLUMNS));
     w.type = MOTE_K_I4;
-    mote_k_quant_i4(panel, scales, rows, COLUMNS, 1, COLUMNS, NULL);
+    mote_k_quant_i4(panel, rows, COLUMNS, 1, COLUMNS, NULL);
     mote_k_unpack(back, COLUMNS, &w, 0);
     const double plain = relative_error(rows, back, NULL, COLUMNS);
     const double other = relative_error(rows, back, importance, COLUMNS);
     /* The range alone (step = max/8, max < 3.47) would give at most 0.126. */
     check_that(c, plain < 0.126, "int4 error %g", plain);
-    mote_k_quant_i4(panel, scales, rows, COLUMNS, 1, COLUMNS, importance);
+    mote_k_quant_i4(panel, rows, COLUMNS, 1, COLUMNS, importance);
     mote_k_unpack(back, COLUMNS, &w, 0);
     check_that(c, relative_error(rows, back, importance, COLUMNS) < other,
             "importance does not lower the weighted error");
@@ -235,8 +245,10 @@ static void check_quantisation(check *c)
             for (uint32_t k = 0; h >= 2 && k < 64; k++)
                 rows[k] = hostile[h];
             w.type = (uint32_t)type;
-            (type == MOTE_K_I8 ? mote_k_quant_i8 : mote_k_quant_i4)(
-                    panel, scales, rows, COLUMNS, 1, COLUMNS, NULL);
+            if (type == MOTE_K_I8)
+                mote_k_quant_i8(panel, scales, rows, COLUMNS, 1, COLUMNS, NULL);
+            else
+                mote_k_quant_i4(panel, rows, COLUMNS, 1, COLUMNS, NULL);
             mote_k_unpack(back, COLUMNS, &w, 0);
             check_that(c, h < 2 ? isnan(back[5]) : back[5] == 0,
                     "type %d: %g became %g", type, (double)hostile[h], (double)back[5]);

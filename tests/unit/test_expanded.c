@@ -100,7 +100,7 @@ static void fill_matrix(mote_k_matrix *w, void *data, float *scales, int one_sca
         } else if (w->type == MOTE_K_I8)
             mote_k_quant_i8(to, s, rows, k, live, k, NULL);
         else
-            mote_k_quant_i4(to, s, rows, k, live, k, NULL);
+            mote_k_quant_i4(to, rows, k, live, k, NULL);
     }
     put(rows), put(half), put(eight);
 }

@@ -194,6 +194,12 @@ static void test_contents(void **state)
                         assert_true(open_bytes(h, p.size, 0, &err) < 0);
                         memcpy(h, good, p.size);
                     }
+                /* The number that int4 had while its scales were floats. */
+                at[n - 1] = MOTE__CODE_I4_FLOAT_SCALES;
+                kit_repair(&p, h, p.size, 1);
+                assert_int_equal(open_bytes(h, p.size, 0, &err), MOTE_E_UNSUPPORTED);
+                assert_non_null(strstr(err.message, "float scales"));
+                memcpy(h, good, p.size);
             }
             if (kind == MOTE__PACK_UNITS) {
                 for (size_t b = 0; b < n; b += 8)
