@@ -15,10 +15,11 @@
  *   F32   per k 64 bytes: [k][row 16] of float
  *   I8    per group 64 bytes: [row 16][k 4], symmetric in [-127,127].
  *         scales: float [n_panels][groups of MOTE_I8_GROUP columns][row 16]
- *   I4    per 64 columns 576 bytes: for each two groups 64 bytes [row 16][k 4], low nibble
- *         = first group, high nibble = second group, value = nibble - 8; behind the eight
- *         of these the scales, bf16 [MOTE_I4_GROUP columns 2][row 16]. They lie between
- *         the data because memory is read fastest as one stream. Columns are padded to 64
+ *   I4    per 64 columns (a part) 576 bytes: scales, bf16 [MOTE_I4_GROUP columns 2][row 16],
+ *         then for each two groups 64 bytes [row 16][k 4], low nibble = first group, high
+ *         nibble = second group, value = nibble - 8. Columns are padded to whole parts.
+ *         Memory is read fastest as one stream: one token reads 1.16 times as fast as with
+ *         scales of their own, and 1.06 to 1.1 times as fast as with these behind the data
  * Data and scales are 64-byte aligned. Padding elements are zero (nibble 8 for I4).
  *
  * ACTIVATIONS are packed once per use by act_pack() into the form that the weight type and
@@ -32,10 +33,10 @@
 #define MOTE_BLOCK 128     /* columns that share an E4M3 scale */
 #define MOTE_I8_GROUP 64   /* columns that share an int8 scale (per row) */
 #define MOTE_I4_GROUP 32   /* columns that share an int4 scale (per row) */
-/* A part of an int4 panel: columns, bytes before the scales of two groups, bytes in all */
+/* A part of an int4 panel: columns, bytes of scales, bytes in all */
 #define MOTE_I4_PART (2 * MOTE_I4_GROUP)
-#define MOTE_I4_PART_DATA (MOTE_I4_PART * MOTE_PANEL / 2)
-#define MOTE_I4_PART_BYTES (MOTE_I4_PART_DATA + 2 * MOTE_PANEL * 2)
+#define MOTE_I4_PART_SCALES (2 * MOTE_PANEL * 2)
+#define MOTE_I4_PART_BYTES (MOTE_I4_PART_SCALES + MOTE_I4_PART * MOTE_PANEL / 2)
 #define MOTE_KV_BLOCK 64   /* tokens in a block of the latent cache */
 
 enum mote_k_type { MOTE_K_F32, MOTE_K_BF16, MOTE_K_E4M3, MOTE_K_I8, MOTE_K_I4, MOTE_K_TYPES };

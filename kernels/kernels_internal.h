@@ -28,14 +28,14 @@ static inline uint32_t mote__k_scale_columns(uint32_t type)
 /* Where column k, a multiple of 8, of an I4 panel begins. */
 static inline size_t mote__k_i4_column(uint32_t k)
 {
-    return (size_t)(k / MOTE_I4_PART) * MOTE_I4_PART_BYTES +
+    return (size_t)(k / MOTE_I4_PART) * MOTE_I4_PART_BYTES + MOTE_I4_PART_SCALES +
            (size_t)(k % MOTE_I4_PART) * (MOTE_PANEL / 2);
 }
 
 /* Where the 16 bf16 scales of a group of MOTE_I4_GROUP columns of an I4 panel lie. */
 static inline size_t mote__k_i4_scales(uint32_t group)
 {
-    return (size_t)(group / 2u) * MOTE_I4_PART_BYTES + MOTE_I4_PART_DATA +
+    return (size_t)(group / 2u) * MOTE_I4_PART_BYTES +
            (size_t)(group % 2u) * (MOTE_PANEL * 2);
 }
 

@@ -131,8 +131,7 @@ void mote_k_quant_i4(void *panel, const float *rows, size_t ld, uint32_t n_live,
     uint8_t *out = panel;
     memset(out, 0x88, mote__k_panel_bytes(MOTE_K_I4, n_cols));
     for (uint32_t k = 0; k < n_cols; k += MOTE_I4_PART)
-        memset(out + mote__k_i4_scales(k / MOTE_I4_GROUP), 0,
-                MOTE_I4_PART_BYTES - MOTE_I4_PART_DATA);
+        memset(out + mote__k_i4_scales(k / MOTE_I4_GROUP), 0, MOTE_I4_PART_SCALES);
     for (uint32_t r = 0; r < n_live; r++)
         for (uint32_t k0 = 0; k0 < n_cols; k0 += MOTE_I4_GROUP) {
             const uint32_t n =

@@ -81,23 +81,17 @@ static void one_int8_i4(float *y, const one_job *j)
  * times as fast as 32 columns at a time). */
 #define PART 64
 
-ALWAYS size_t part_bytes(uint32_t type)
-{
-    return type == MOTE_K_I4 ? MOTE_I4_PART_BYTES : PART * MOTE_PANEL;
-}
-
 /* Half a part (32 columns, or 8 * steps) of np panels times nt tokens. */
 ALWAYS void half_int8(__m512 (*y)[TILE], const panel_ref *panels,
         const uint8_t *const *rows, size_t plane, uint32_t k, uint32_t half,
         uint32_t steps, uint32_t np, uint32_t nt, uint32_t type)
 {
     const __m512i flip = _mm512_set1_epi8((char)0x80), nibble = _mm512_set1_epi8(15);
-    const size_t at = k / PART * part_bytes(type);
+    const size_t at = columns_bytes(type, k);
     const uint8_t *w[2], *x[TILE], *group[TILE];
     __m512i sum[2][TILE];
     for (uint32_t p = 0; p < np; p++)
-        w[p] = panels[p].data + at +
-               half * (type == MOTE_K_I4 ? MOTE_I4_PART_DATA : PART * MOTE_PANEL) / 2;
+        w[p] = panels[p].data + at + column_at(type, half * MOTE_ACT_GROUP);
     for (uint32_t i = 0; i < nt; i++) {
         int32_t start;
         x[i] = rows[i] + k + half * MOTE_ACT_GROUP;
@@ -131,10 +125,7 @@ ALWAYS void half_int8(__m512 (*y)[TILE], const panel_ref *panels,
     for (uint32_t p = 0; p < np; p++) {
         const __m512 ws =
                 type == MOTE_K_I4
-                        ? widen(_mm256_loadu_si256(
-                                  (const void *)(panels[p].data + at +
-                                                 MOTE_I4_PART_DATA +
-                                                 half * (MOTE_PANEL * 2))))
+                        ? scale_of(type, panels[p].data + at, NULL, half)
                         : scale_of(type, NULL, panels[p].scales, k / MOTE_I8_GROUP);
         for (uint32_t i = 0; i < nt; i++) {
             float by;
@@ -181,10 +172,10 @@ ALWAYS ahead ahead_int8(const job *j, uint32_t p, uint32_t k, uint32_t columns,
     const uint32_t left = j->k_pad - k, n = left ? left : j->k_pad;
     ahead a = {.at = 0};
     for (uint32_t i = 0; i < 2; i++)
-        a.from[i] = (const char *)(left ? j->panel[p + i].data + column_at(type, k)
+        a.from[i] = (const char *)(left ? j->panel[p + i].data + columns_bytes(type, k)
                                    : p + 2 < j->n_panels ? j->panel[p + 2 + i].data
                                                          : j->next[i].data);
-    a.bytes = (uint32_t)column_at(type, n < columns ? n : columns);
+    a.bytes = (uint32_t)columns_bytes(type, n < columns ? n : columns);
     a.step = (a.bytes / 64 + parts - 1) / parts * 64;
     return a;
 }

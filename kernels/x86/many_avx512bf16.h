@@ -18,10 +18,10 @@ ALWAYS ahead ahead_of(const job *j, uint32_t k0, uint32_t n, uint32_t parts)
 {
     ahead a = {.at = 0};
     for (uint32_t p = 0; p < DRIVER_PANELS; p++)
-        a.from[p] = (const char *)(n ? j->panel[p].data + column_at(j->type, k0)
+        a.from[p] = (const char *)(n ? j->panel[p].data + columns_bytes(j->type, k0)
                                      : j->next[p].data);
     n = n ? n : j->k_pad;
-    a.bytes = (uint32_t)column_at(j->type, n < MOTE_BLOCK ? n : MOTE_BLOCK);
+    a.bytes = (uint32_t)columns_bytes(j->type, n < MOTE_BLOCK ? n : MOTE_BLOCK);
     a.step = (a.bytes / 64 + parts - 1) / parts * 64;
     return a;
 }
@@ -188,10 +188,10 @@ ALWAYS void convert_panel(
         uint8_t *out, const job *j, uint32_t p, const block *b, uint32_t type)
 {
     const tables t = tables_for(type);
-    const uint8_t *w = block_bytes(j, p, b, type);
+    const uint8_t *w = j->panel[p].data;
     for (uint32_t s = 0; s < b->n / 8; s++) {
         __m512i v[4];
-        decode_step(v, &t, type, w + column_at(type, 8 * s));
+        decode_step(v, &t, type, w + column_at(type, b->k0 + 8 * s));
         for (int i = 0; i < 4; i++)
             _mm512_store_si512(out + (size_t)s * 256 + 64 * i, v[i]);
     }

@@ -300,6 +300,14 @@ ALWAYS __m512 fold(uint32_t type, __m512 a, __m512 b)
     return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
 }
 
+/* n columns, whole parts of int4: where what lies behind them begins. */
+ALWAYS size_t columns_bytes(uint32_t type, uint32_t n)
+{
+    return type == MOTE_K_I4 ? (size_t)((n + MOTE_I4_PART - 1) / MOTE_I4_PART) *
+                                       MOTE_I4_PART_BYTES
+                             : (size_t)n / 8 * step_bytes(type);
+}
+
 /* Columns that share a scale (a unit) are summed in two halves, groups of even and of
  * odd number, added at the end. One token so gets four independent chains from a single
  * panel read in order, which is what the hardware prefetcher follows best: 2 or 4
@@ -370,7 +378,7 @@ ALWAYS void stream_convert(__m512i *out, stream *s, const tables *t, uint32_t ty
 ALWAYS stream stream_of(const uint8_t *w, uint32_t k_pad, uint32_t n_panels,
         const tables *t, uint32_t type)
 {
-    stream s = {.next = w,
+    stream s = {.next = w + column_at(type, 0),
             .last = w + (n_panels - 1) * mote__k_panel_bytes(type, k_pad) +
                     column_at(type, k_pad - 8),
             .panel = w,

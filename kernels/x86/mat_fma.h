@@ -554,7 +554,8 @@ static uint32_t tile_for(tile_function *run, uint32_t n)
 ALWAYS void decode_block(
         float *out, const uint8_t *panel, uint32_t k0, uint32_t n, uint32_t type)
 {
-    const size_t bytes = step_bytes(type), block = column_at(type, MOTE_BLOCK);
+    const size_t bytes = step_bytes(type);
+    const size_t block = column_at(type, MOTE_BLOCK) - column_at(type, 0);
     VI nan[H];
     for (int h = 0; h < H; h++)
         nan[h] = vi_set1(0);

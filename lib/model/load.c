@@ -391,7 +391,7 @@ static void random_panels(
         }
         const uint16_t scale = mote_k_f32_to_bf16(a / 7.5f);
         for (uint64_t part = 0; part < n; part += MOTE_I4_PART_BYTES)
-            for (uint64_t i = MOTE_I4_PART_DATA; i < MOTE_I4_PART_BYTES; i += 2)
+            for (uint64_t i = 0; i < MOTE_I4_PART_SCALES; i += 2)
                 memcpy(data + part + i, &scale, 2);
         return;
     }

@@ -116,7 +116,7 @@ static void check_bf16_f16(check *c)
 static float int4_scale(const void *panel, uint32_t r, uint32_t k)
 {
     uint16_t scale;
-    memcpy(&scale, (const char *)panel + k / 64 * 576 + 512 + k / 32 % 2 * 32 + 2 * r,
+    memcpy(&scale, (const char *)panel + k / 64 * 576 + k / 32 % 2 * 32 + 2 * r,
             sizeof scale);
     return mote_k_bf16_to_f32(scale);
 }
