@@ -28,12 +28,22 @@ typedef struct panel_ref {
     const float *scales;
 } panel_ref;
 
+/* A variant that leaves something defines DRIVER_KEEPS and this, with that field. */
+#ifndef DRIVER_KEEPS
+typedef struct kept {
+    int begun; /* 0: nothing */
+} kept;
+#endif
+
 typedef struct job {
     uint32_t type, form, k_pad;
     uint32_t n;        /* tokens */
     uint32_t n_panels; /* live panels; the others repeat the last, results unused */
     panel_ref panel[DRIVER_PANELS];
-    panel_ref next[DRIVER_PANELS];       /* what will be asked for after these */
+    panel_ref next[DRIVER_PANELS]; /* what will be asked for after these */
+    int follows; /* these are computed next, with the same tokens, and all of them live
+                  */
+    kept *kept;  /* what a job leaves for the one that follows it */
     const uint8_t *x[DRIVER_TOKENS + 1]; /* the last one repeated */
 } job;
 
@@ -191,7 +201,12 @@ static void matmul(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
     }
 #endif
     _Alignas(64) totals total[DRIVER_TOKENS];
-    job j = {.type = w->type, .form = form, .k_pad = mote_k_pad(w->n_cols)};
+    kept between;
+    job j = {.type = w->type,
+            .form = form,
+            .k_pad = mote_k_pad(w->n_cols),
+            .kept = &between};
+    between.begun = 0;
     for (uint32_t p = begin; p < end; p += DRIVER_PANELS) {
         j.n_panels = end - p < DRIVER_PANELS ? end - p : DRIVER_PANELS;
         for (uint32_t s = 0; s < DRIVER_PANELS; s++)
@@ -200,6 +215,7 @@ static void matmul(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
             driver_panel(&j.next[s], w, p + DRIVER_PANELS + s, end - 1);
         for (uint32_t i0 = 0; i0 < n; i0 += j.n) {
             driver_rows(&j, act, bytes, index, i0, n);
+            j.follows = j.n == n && end - p >= 2 * DRIVER_PANELS;
             compute(&j, total);
             for (uint32_t i = 0; i < j.n; i++) {
                 const uint32_t left = w->n_rows - p * MOTE_PANEL;
@@ -235,7 +251,12 @@ static void gate_up(float *h, size_t ldh, const mote_k_matrix *gate,
     }
 #endif
     _Alignas(64) totals total[DRIVER_TOKENS];
-    job j = {.type = gate->type, .form = form, .k_pad = mote_k_pad(gate->n_cols)};
+    kept between;
+    job j = {.type = gate->type,
+            .form = form,
+            .k_pad = mote_k_pad(gate->n_cols),
+            .kept = &between};
+    between.begun = 0;
     for (uint32_t p = begin; p < end; p += 2) {
         j.n_panels = end - p < 2 ? 2 : 4;
         for (uint32_t s = 0; s < 2; s++) {
@@ -246,6 +267,7 @@ static void gate_up(float *h, size_t ldh, const mote_k_matrix *gate,
         }
         for (uint32_t i0 = 0; i0 < n; i0 += j.n) {
             driver_rows(&j, act, bytes, index, i0, n);
+            j.follows = j.n == n && end - p >= 4;
             compute(&j, total);
             for (uint32_t i = 0; i < j.n; i++)
                 for (uint32_t s = 0; s < j.n_panels; s += 2) {

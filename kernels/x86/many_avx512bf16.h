@@ -54,7 +54,9 @@ typedef struct tile_row {
 #define FOR_TILE(macro) macro(0) macro(1) macro(2) macro(3) macro(4) macro(5)
 #define TILE_BEGIN(i)                                                                  \
     const uint8_t *x##i = i < nt ? rows[i] + x_at : NULL;                              \
-    __m512 a##i = zero, b##i = zero, c##i = zero, d##i = zero;
+    __m512 a##i = zero, b##i = zero, c##i = zero, d##i = zero;                         \
+    if (i < nt && type == MOTE_K_E4M3)                                                 \
+        _mm_prefetch((const char *)total[i][p], _MM_HINT_T0);
 #define TILE_EVEN(i)                                                                   \
     if (i < nt) {                                                                      \
         const __m512i v = group_of(x##i + 8 * e);                                      \
@@ -182,8 +184,6 @@ ALWAYS const uint8_t *block_bytes(
     return j->panel[p].data + column_at(type, b->k0);
 }
 
-#define BLOCK_BF16 (MOTE_BLOCK * MOTE_PANEL * 2)
-
 ALWAYS void convert_panel(
         uint8_t *out, const job *j, uint32_t p, const block *b, uint32_t type)
 {
@@ -207,12 +207,11 @@ ALWAYS void block_scales(float (*out)[MOTE_BLOCK / 32][MOTE_PANEL], const job *j
                                                j->panel[p].scales, (b->k0 + k) / unit));
 }
 
-/* Half h of panel p of a block, converted beside a tile. */
-ALWAYS void convert_beside(tile_row *r, uint32_t tile, const job *j, const block *b,
-        uint32_t p, uint32_t h, uint8_t *to, uint32_t type)
+/* Half h of 128 columns of a panel of e4m3, converted beside a tile. */
+ALWAYS void convert_beside(
+        tile_row *r, uint32_t tile, const uint8_t *panel, uint32_t h, uint8_t *to)
 {
-    r->beside[tile].from = block_bytes(j, p, b, type) +
-                           (size_t)h * (MOTE_BLOCK / 16) * step_bytes(type);
+    r->beside[tile].from = panel + h * (MOTE_BLOCK * MOTE_PANEL / 2);
     r->beside[tile].to = to + h * (BLOCK_BF16 / 2);
 }
 
@@ -222,26 +221,28 @@ ALWAYS void convert_beside(tile_row *r, uint32_t tile, const job *j, const block
  *
  *     panel 0 0 1 1 2 | 2 3 3
  *
- * into the places of panels that are done with, and two more. Tiles are of equal size,
- * as near as can be: a last one of a token or two would cost nearly as much as a full
- * one. */
+ * into the places of panels that are done with, and two more; the last block does so
+ * for the first one of the panels that follow. Tiles are of equal size, as near as can
+ * be: a last one of a token or two would cost nearly as much as a full one. */
 ALWAYS void dots(const job *j, totals *total, uint32_t terms, uint32_t type)
 {
-    enum { SPARE = 2 };
-    _Alignas(64) uint8_t buffer[DRIVER_PANELS + SPARE][BLOCK_BF16];
     _Alignas(64) float scales[DRIVER_PANELS][MOTE_BLOCK / 32][MOTE_PANEL];
     const uint32_t n_tiles = (j->n + TILE - 1) / TILE;
     const tiles_function *run = tiles_of[type == MOTE_K_BF16][terms - 1];
-    uint8_t *own[DRIVER_PANELS], *spare[SPARE]; /* places of this block; free ones */
-    int begun = 0;
-    for (uint32_t p = 0; p < DRIVER_PANELS; p++)
-        own[p] = buffer[p];
-    for (uint32_t p = 0; p < SPARE; p++)
-        spare[p] = buffer[DRIVER_PANELS + p];
+    kept *m = j->kept;
+    uint8_t **own = m->own, **spare = m->spare;
+    if (!m->begun) {
+        for (uint32_t p = 0; p < DRIVER_PANELS; p++)
+            own[p] = m->buffer[p];
+        for (uint32_t p = 0; p < BLOCK_SPARE; p++)
+            spare[p] = m->buffer[DRIVER_PANELS + p];
+    }
     for (block b = block_at(j, 0), next; b.n; b = next) {
         next = block_at(j, b.k0 + b.n);
+        const int elsewhere = next.n == 0 && j->follows && b.n == MOTE_BLOCK;
         const int overlap = type == MOTE_K_E4M3 && j->n_panels == DRIVER_PANELS &&
-                            next.n == MOTE_BLOCK;
+                            (next.n == MOTE_BLOCK || elsewhere);
+        const uint8_t *soon[DRIVER_PANELS]; /* the next block */
         uint8_t *then[DRIVER_PANELS] = {spare[0], spare[1], own[0], own[1]};
         tile_row r = {.scales = scales,
                 .np = j->n_panels,
@@ -251,13 +252,14 @@ ALWAYS void dots(const job *j, totals *total, uint32_t terms, uint32_t type)
         block_scales(scales, j, &b, type);
         for (uint32_t p = 0; p < j->n_panels; p++) {
             r.w[p] = type == MOTE_K_BF16 ? block_bytes(j, p, &b, type) : own[p];
-            if (type != MOTE_K_BF16 && !begun)
+            if (type != MOTE_K_BF16 && !m->begun)
                 convert_panel(own[p], j, p, &b, type);
+            soon[p] = elsewhere ? j->next[p].data : block_bytes(j, p, &next, type);
         }
-        if (begun) {
-            convert_beside(&r, 0, j, &b, 2, 1, own[2], type);
-            convert_beside(&r, 1, j, &b, 3, 0, own[3], type);
-            convert_beside(&r, 2, j, &b, 3, 1, own[3], type);
+        if (m->begun) {
+            convert_beside(&r, 0, block_bytes(j, 2, &b, type), 1, own[2]);
+            convert_beside(&r, 1, block_bytes(j, 3, &b, type), 0, own[3]);
+            convert_beside(&r, 2, block_bytes(j, 3, &b, type), 1, own[3]);
         }
         const size_t after = next.n ? (size_t)next.k0 * 2 * terms : 0;
         r.soon = ahead_of(j, next.k0, next.n, n_tiles - (uint32_t)overlap);
@@ -267,12 +269,12 @@ ALWAYS void dots(const job *j, totals *total, uint32_t terms, uint32_t type)
             r.next = t + 1 < n_tiles ? r.x + nt : j->x;
             r.next_at = t + 1 < n_tiles ? r.x_at : after;
             if (overlap && t + 2 == n_tiles)
-                convert_beside(&r, 3, j, &next, 0, 0, then[0], type);
+                convert_beside(&r, 3, soon[0], 0, then[0]);
             if (overlap && t + 1 == n_tiles) {
-                convert_beside(&r, 0, j, &next, 0, 1, then[0], type);
-                convert_beside(&r, 1, j, &next, 1, 0, then[1], type);
-                convert_beside(&r, 2, j, &next, 1, 1, then[1], type);
-                convert_beside(&r, 3, j, &next, 2, 0, then[2], type);
+                convert_beside(&r, 0, soon[0], 1, then[0]);
+                convert_beside(&r, 1, soon[1], 0, then[1]);
+                convert_beside(&r, 2, soon[1], 1, then[1]);
+                convert_beside(&r, 3, soon[2], 0, then[2]);
             }
             run[nt - TILE_LEAST](total + i, &r);
             r.soon.at += r.soon.step;
@@ -281,9 +283,9 @@ ALWAYS void dots(const job *j, totals *total, uint32_t terms, uint32_t type)
         if (overlap) {
             spare[0] = own[2];
             spare[1] = own[3];
-            memcpy(own, then, sizeof own);
+            memcpy(own, then, sizeof then);
         }
-        begun = overlap;
+        m->begun = overlap;
     }
 }
 

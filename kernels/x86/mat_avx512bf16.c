@@ -23,6 +23,19 @@
 #define DRIVER_ONE_TOKEN
 #define DRIVER_ONE_INT8 1
 #define DRIVER_FEW 8 /* tokens up to which weights are converted in registers */
+#define DRIVER_KEEPS
+#include "kernels/kernels_internal.h"
+
+/* Panels of 128 columns as bf16, in places that take turns (many_avx512bf16.h). */
+#define BLOCK_BF16 (MOTE_BLOCK * MOTE_PANEL * 2)
+#define BLOCK_PANELS 4
+#define BLOCK_SPARE 2
+typedef struct kept {
+    _Alignas(64) uint8_t buffer[BLOCK_PANELS + BLOCK_SPARE][BLOCK_BF16];
+    uint8_t *own[BLOCK_PANELS], *spare[BLOCK_SPARE]; /* of the next block; free ones */
+    int begun; /* the next block's first five halves are converted */
+} kept;
+
 #include "kernels/mat_driver.h"
 #include <immintrin.h>
 
