@@ -5,10 +5,21 @@
 
 #include <string.h>
 
+/* Blocks of large models are allocated several at once, so that large pages fit in
+ * between: with V2-Lite's widths, 8 layers, 4096 tokens cost 7.0 ms a token on small
+ * pages and 5.5 on these. A run lives as long as one of its blocks does. */
+enum { RUN_BYTES = 16 << 20, LARGE_BLOCK = 256 << 10 };
+
+typedef struct run {
+    _Atomic uint32_t live; /* blocks with an owner */
+    uint32_t n_blocks;
+    _Alignas(64) uint8_t blocks[];
+} run;
+
 struct mote__kv_block {
+    run *run;
     _Atomic uint32_t owners;
-    uint32_t pad[15]; /* data begins 64-byte aligned */
-    uint8_t data[];
+    _Alignas(64) uint8_t data[];
 };
 
 static size_t block_bytes(const mote__kv *kv)
@@ -16,18 +27,48 @@ static size_t block_bytes(const mote__kv *kv)
     return sizeof(mote__kv_block) + kv->n_layers * kv->layer_bytes;
 }
 
-static mote__kv_block *block_new(const mote__kv *kv)
+static uint32_t blocks_per_run(const mote__kv *kv)
 {
-    mote__kv_block *b = mote__alloc(kv->memory, MOTE_MEM_KV, block_bytes(kv));
-    if (b)
+    const size_t n = block_bytes(kv);
+    return n < LARGE_BLOCK || n > RUN_BYTES ? 1 : (uint32_t)(RUN_BYTES / n);
+}
+
+static size_t run_bytes(const mote__kv *kv, uint32_t n_blocks)
+{
+    return sizeof(run) + n_blocks * block_bytes(kv);
+}
+
+static mote__kv_block *block_of(const mote__kv *kv, run *r, uint32_t i)
+{
+    return (mote__kv_block *)(void *)(r->blocks + i * block_bytes(kv));
+}
+
+/* n blocks with one owner each. */
+static run *run_new(const mote__kv *kv, uint32_t n_blocks)
+{
+    const size_t bytes = run_bytes(kv, n_blocks);
+    run *r = mote__alloc(kv->memory, MOTE_MEM_KV, bytes);
+    if (!r)
+        return NULL;
+    if (bytes >= RUN_BYTES / 2)
+        mote__advise_huge(r, bytes);
+    atomic_init(&r->live, n_blocks);
+    r->n_blocks = n_blocks;
+    for (uint32_t i = 0; i < n_blocks; i++) {
+        mote__kv_block *b = block_of(kv, r, i);
+        b->run = r;
         atomic_init(&b->owners, 1);
-    return b;
+    }
+    return r;
 }
 
 static void block_drop(const mote__kv *kv, mote__kv_block *b)
 {
-    if (b && atomic_fetch_sub_explicit(&b->owners, 1, memory_order_acq_rel) == 1)
-        mote__free(kv->memory, MOTE_MEM_KV, b, block_bytes(kv));
+    if (!b || atomic_fetch_sub_explicit(&b->owners, 1, memory_order_acq_rel) != 1)
+        return;
+    run *r = b->run;
+    if (atomic_fetch_sub_explicit(&r->live, 1, memory_order_acq_rel) == 1)
+        mote__free(kv->memory, MOTE_MEM_KV, r, run_bytes(kv, r->n_blocks));
 }
 
 static void block_set(mote__kv *kv, uint32_t i, mote__kv_block *b)
@@ -58,14 +99,17 @@ static mote_status tables_open(mote__kv *kv, mote_error *err)
 /* New blocks from index `first` on. */
 static mote_status fill(mote__kv *kv, uint32_t first, mote_error *err)
 {
-    for (uint32_t i = first; i < kv->n_blocks; i++) {
-        mote__kv_block *b = block_new(kv);
-        if (!b) {
+    for (uint32_t at = first, n; at < kv->n_blocks; at += n) {
+        n = blocks_per_run(kv);
+        n = kv->n_blocks - at < n ? kv->n_blocks - at : n;
+        run *r = run_new(kv, n);
+        if (!r) {
             size_t size = block_bytes(kv) * kv->n_blocks;
             mote__kv_close(kv);
             return mote__fail_memory(err, size, "latent cache");
         }
-        block_set(kv, i, b);
+        for (uint32_t i = 0; i < n; i++)
+            block_set(kv, at + i, block_of(kv, r, i));
     }
     return MOTE_OK;
 }
@@ -94,9 +138,9 @@ uint64_t mote__kv_plan(uint32_t n_layers, uint32_t context_tokens, uint32_t type
 {
     mote__kv kv = {.n_layers = n_layers,
             .layer_bytes = mote_k_kv_block_bytes(type, kv_lora_rank, rope)};
-    uint64_t n = blocks_for(context_tokens);
+    uint64_t n = blocks_for(context_tokens), per_run = blocks_per_run(&kv);
     return n * (block_bytes(&kv) + sizeof *kv.blocks + n_layers * sizeof *kv.table) +
-           n_layers * sizeof *kv.layers;
+           (n + per_run - 1) / per_run * sizeof(run) + n_layers * sizeof *kv.layers;
 }
 
 void mote__kv_close(mote__kv *kv)
@@ -139,9 +183,10 @@ mote_status mote__kv_own(mote__kv *kv, uint32_t begin, uint32_t end, mote_error 
         mote__kv_block *b = kv->blocks[i];
         if (atomic_load_explicit(&b->owners, memory_order_acquire) == 1)
             continue;
-        mote__kv_block *mine = block_new(kv);
-        if (!mine)
-            return mote__fail_memory(err, block_bytes(kv), "a copy of shared cache");
+        run *r = run_new(kv, 1);
+        if (!r)
+            return mote__fail_memory(err, run_bytes(kv, 1), "a copy of shared cache");
+        mote__kv_block *mine = block_of(kv, r, 0);
         memcpy(mine->data, b->data, kv->n_layers * kv->layer_bytes);
         block_drop(kv, b);
         block_set(kv, i, mine);
