@@ -41,8 +41,7 @@ typedef struct job {
     uint32_t n_panels; /* live panels; the others repeat the last, results unused */
     panel_ref panel[DRIVER_PANELS];
     panel_ref next[DRIVER_PANELS]; /* what will be asked for after these */
-    int follows; /* these are computed next, with the same tokens, and all of them live
-                  */
+    int follows; /* they are next, all of them live, with the same tokens */
     kept *kept;  /* what a job leaves for the one that follows it */
     const uint8_t *x[DRIVER_TOKENS + 1]; /* the last one repeated */
 } job;

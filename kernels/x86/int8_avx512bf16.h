@@ -81,28 +81,28 @@ static void one_int8_i4(float *y, const one_job *j)
  * times as fast as 32 columns at a time). */
 #define PART 64
 
-/* Half a part (32 columns, or 8 * steps) of np panels times nt tokens. */
+/* Half a part (32 columns, or 8 * steps) of two panels times nt tokens. */
 ALWAYS void half_int8(__m512 (*y)[TILE], const panel_ref *panels,
         const uint8_t *const *rows, size_t plane, uint32_t k, uint32_t half,
-        uint32_t steps, uint32_t np, uint32_t nt, uint32_t type)
+        uint32_t steps, uint32_t nt, uint32_t type)
 {
     const __m512i flip = _mm512_set1_epi8((char)0x80), nibble = _mm512_set1_epi8(15);
     const size_t at = columns_bytes(type, k);
     const uint8_t *w[2], *x[TILE], *group[TILE];
     __m512i sum[2][TILE];
-    for (uint32_t p = 0; p < np; p++)
+    for (uint32_t p = 0; p < 2; p++)
         w[p] = panels[p].data + at + column_at(type, half * MOTE_ACT_GROUP);
     for (uint32_t i = 0; i < nt; i++) {
         int32_t start;
         x[i] = rows[i] + k + half * MOTE_ACT_GROUP;
         group[i] = rows[i] + plane + (k / MOTE_ACT_GROUP + half) * sizeof(int8_group);
         memcpy(&start, group[i] + (type == MOTE_K_I4 ? 4 : 8), sizeof start);
-        for (uint32_t p = 0; p < np; p++)
+        for (uint32_t p = 0; p < 2; p++)
             sum[p][i] = _mm512_set1_epi32(start);
     }
     for (size_t s = 0; s < steps; s++) {
         __m512i b[2][2];
-        for (uint32_t p = 0; p < np; p++) {
+        for (uint32_t p = 0; p < 2; p++) {
             if (type == MOTE_K_I4) {
                 const __m512i v = _mm512_loadu_si512(w[p] + 64 * s);
                 b[p][0] = _mm512_and_si512(v, nibble);
@@ -117,12 +117,12 @@ ALWAYS void half_int8(__m512 (*y)[TILE], const panel_ref *panels,
             for (uint32_t i = 0; i < nt; i++) {
                 int32_t v;
                 memcpy(&v, x[i] + 8 * s + 4 * h, sizeof v);
-                for (uint32_t p = 0; p < np; p++)
+                for (uint32_t p = 0; p < 2; p++)
                     sum[p][i] = _mm512_dpbusd_epi32(
                             sum[p][i], b[p][h], _mm512_set1_epi32(v));
             }
     }
-    for (uint32_t p = 0; p < np; p++) {
+    for (uint32_t p = 0; p < 2; p++) {
         const __m512 ws =
                 type == MOTE_K_I4
                         ? scale_of(type, panels[p].data + at, NULL, half)
@@ -136,19 +136,19 @@ ALWAYS void half_int8(__m512 (*y)[TILE], const panel_ref *panels,
     }
 }
 
-/* Columns [k, end) of np panels times nt tokens; k is a multiple of a part. */
+/* Columns [k, end) of two panels times nt tokens; k is a multiple of a part. */
 ALWAYS void columns_int8(__m512 (*y)[TILE], const panel_ref *panels,
-        const uint8_t *const *rows, size_t plane, uint32_t k, uint32_t end, uint32_t np,
-        uint32_t nt, uint32_t type)
+        const uint8_t *const *rows, size_t plane, uint32_t k, uint32_t end, uint32_t nt,
+        uint32_t type)
 {
     for (; k + PART <= end; k += PART) {
-        half_int8(y, panels, rows, plane, k, 0, 4, np, nt, type);
-        half_int8(y, panels, rows, plane, k, 1, 4, np, nt, type);
+        half_int8(y, panels, rows, plane, k, 0, 4, nt, type);
+        half_int8(y, panels, rows, plane, k, 1, 4, nt, type);
     }
     if (end - k >= MOTE_ACT_GROUP)
-        half_int8(y, panels, rows, plane, k, 0, 4, np, nt, type);
+        half_int8(y, panels, rows, plane, k, 0, 4, nt, type);
     if ((end - k) % MOTE_ACT_GROUP)
-        half_int8(y, panels, rows, plane, k, end - k > MOTE_ACT_GROUP, 2, np, nt, type);
+        half_int8(y, panels, rows, plane, k, end - k > MOTE_ACT_GROUP, 2, nt, type);
 }
 
 ALWAYS void tile_int8(const job *j, totals *total, uint32_t first, uint32_t i0,
@@ -158,8 +158,8 @@ ALWAYS void tile_int8(const job *j, totals *total, uint32_t first, uint32_t i0,
     for (uint32_t p = 0; p < 2; p++)
         for (uint32_t i = 0; i < nt; i++)
             y[p][i] = _mm512_load_ps(total[i0 + i][first + p]);
-    columns_int8(y, j->panel + first, j->x + i0, round64(j->k_pad), k, k + columns, 2,
-            nt, type);
+    columns_int8(y, j->panel + first, j->x + i0, round64(j->k_pad), k, k + columns, nt,
+            type);
     for (uint32_t p = 0; p < 2; p++)
         for (uint32_t i = 0; i < nt; i++)
             _mm512_store_ps(total[i0 + i][first + p], y[p][i]);
