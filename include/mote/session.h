@@ -94,7 +94,9 @@ MOTE_API mote_status mote_session_open(mote_session **out, mote_model *model,
 /** Close; NULL is allowed. @since 0.1 */
 MOTE_API void mote_session_close(mote_session *session);
 /** Make a second session with the same tokens, cache and options. Full cache blocks are
- *  shared and copied only when one side overwrites them. @since 0.1 */
+ *  shared and copied only when one side overwrites them. With a large model up to 16 MB
+ *  of the cache of a closed session stay with each block that is still shared.
+ *  @since 0.1 */
 MOTE_API mote_status mote_session_fork(
         mote_session **out, mote_session *session, mote_error *err);
 
