@@ -32,6 +32,16 @@ static inline size_t mote__k_i4_column(uint32_t k)
            (size_t)(k % MOTE_I4_PART) * (MOTE_PANEL / 2);
 }
 
+/* Where column k, a multiple of 8, of a panel begins. */
+static inline size_t mote__k_column(uint32_t type, uint32_t k)
+{
+    return type == MOTE_K_I4 ? mote__k_i4_column(k)
+                             : (size_t)k * MOTE_PANEL *
+                                       (type == MOTE_K_F32           ? 4u
+                                               : type == MOTE_K_BF16 ? 2u
+                                                                     : 1u);
+}
+
 /* Where the 16 bf16 scales of a group of MOTE_I4_GROUP columns of an I4 panel lie. */
 static inline size_t mote__k_i4_scales(uint32_t group)
 {

@@ -165,6 +165,15 @@ static void gate_up_few(float *h, size_t ldh, const mote_k_matrix *gate,
 }
 #endif
 
+static job driver_job(const mote_k_matrix *w, uint32_t form, kept *between)
+{
+    between->begun = 0;
+    return (job){.type = w->type,
+            .form = form,
+            .k_pad = mote_k_pad(w->n_cols),
+            .kept = between};
+}
+
 static void driver_panel(
         panel_ref *ref, const mote_k_matrix *w, uint32_t p, uint32_t last)
 {
@@ -201,11 +210,7 @@ static void matmul(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
 #endif
     _Alignas(64) totals total[DRIVER_TOKENS];
     kept between;
-    job j = {.type = w->type,
-            .form = form,
-            .k_pad = mote_k_pad(w->n_cols),
-            .kept = &between};
-    between.begun = 0;
+    job j = driver_job(w, form, &between);
     for (uint32_t p = begin; p < end; p += DRIVER_PANELS) {
         j.n_panels = end - p < DRIVER_PANELS ? end - p : DRIVER_PANELS;
         for (uint32_t s = 0; s < DRIVER_PANELS; s++)
@@ -251,11 +256,7 @@ static void gate_up(float *h, size_t ldh, const mote_k_matrix *gate,
 #endif
     _Alignas(64) totals total[DRIVER_TOKENS];
     kept between;
-    job j = {.type = gate->type,
-            .form = form,
-            .k_pad = mote_k_pad(gate->n_cols),
-            .kept = &between};
-    between.begun = 0;
+    job j = driver_job(gate, form, &between);
     for (uint32_t p = begin; p < end; p += 2) {
         j.n_panels = end - p < 2 ? 2 : 4;
         for (uint32_t s = 0; s < 2; s++) {

@@ -74,13 +74,6 @@ static void silu_times(float *h, const float *a, const float *b)
 
 /* ---- scales ---- */
 
-ALWAYS uint32_t unit_columns(uint32_t type)
-{
-    return type == MOTE_K_I8   ? MOTE_I8_GROUP
-           : type == MOTE_K_I4 ? MOTE_I4_GROUP
-                               : MOTE_BLOCK;
-}
-
 /* Of 4 rows of int8 or int4. */
 ALWAYS float32x4_t row_scales(uint32_t type, const panel_ref *p, uint32_t unit, int row)
 {
@@ -199,7 +192,8 @@ ALWAYS void one_unit(float *y, uint32_t type, const panel_ref *p, const float *x
         }
     }
     for (int r = 0; r < 16; r += 4)
-        add_to(y + r, scaled(type, fold(sum + r), p, k0 / unit_columns(type), r));
+        add_to(y + r,
+                scaled(type, fold(sum + r), p, k0 / mote__k_scale_columns(type), r));
 }
 
 /* 8 rows of a converted unit, [k / 4][16 rows][4], times nt tokens. */
@@ -230,7 +224,7 @@ ALWAYS void tile(float *const *y, uint32_t type, const float *w, const panel_ref
 ALWAYS void many_unit(const job *j, totals *total, uint32_t type, uint32_t p,
         const float *w, uint32_t k0, uint32_t n)
 {
-    const uint32_t unit = k0 / unit_columns(type);
+    const uint32_t unit = k0 / mote__k_scale_columns(type);
     const panel_ref *panel = &j->panel[p];
     for (uint32_t i = 0; i < j->n; i += 3) {
         const uint32_t nt = j->n - i < 3 ? j->n - i : 3;
@@ -254,7 +248,7 @@ ALWAYS void many_unit(const job *j, totals *total, uint32_t type, uint32_t p,
 ALWAYS void floats_of_type(const job *j, totals *total, uint32_t type)
 {
     _Alignas(64) float buffer[MOTE_BLOCK * MOTE_PANEL];
-    const uint32_t columns = unit_columns(type);
+    const uint32_t columns = mote__k_scale_columns(type);
     for (uint32_t p = 0; p < j->n_panels; p++)
         for (uint32_t k0 = 0; k0 < j->k_pad; k0 += columns) {
             const uint32_t n = j->k_pad - k0 < columns ? j->k_pad - k0 : columns;
@@ -366,7 +360,8 @@ ALWAYS void int8_tile(const job *j, totals *total, uint32_t type, uint32_t p,
         const uint32_t n = left < MOTE_ACT_GROUP ? left : MOTE_ACT_GROUP;
         float32x4_t scale[4];
         for (int r = 0; r < 4; r++)
-            scale[r] = row_scales(type, &j->panel[p], k0 / unit_columns(type), 4 * r);
+            scale[r] = row_scales(
+                    type, &j->panel[p], k0 / mote__k_scale_columns(type), 4 * r);
         int32x4_t sum[4][4][SUMS];
         for (uint32_t i = 0; i < nt; i++)
             for (int r = 0; r < 4; r++)

@@ -141,7 +141,7 @@ ALWAYS void pair_unit(float *y0, float *y1, uint32_t type, const panel_ref *p,
             sum[r / 2 + 1] = vbfmmlaq_f32(sum[r / 2 + 1], w[1], x);
         }
     }
-    add_pair(y0, y1, type, sum, p, k0 / unit_columns(type));
+    add_pair(y0, y1, type, sum, p, k0 / mote__k_scale_columns(type));
 }
 
 /* Four tokens against a converted unit, [k / 4][16 rows][4]. */
@@ -161,15 +161,15 @@ ALWAYS void four_unit(float *const *y, uint32_t type, const bfloat16_t *w,
             sum[1][r] = vbfmmlaq_f32(sum[1][r], a, x1);
         }
     }
-    add_pair(y[0], y[1], type, sum[0], p, k0 / unit_columns(type));
+    add_pair(y[0], y[1], type, sum[0], p, k0 / mote__k_scale_columns(type));
     if (y[2])
-        add_pair(y[2], y[3], type, sum[1], p, k0 / unit_columns(type));
+        add_pair(y[2], y[3], type, sum[1], p, k0 / mote__k_scale_columns(type));
 }
 
 ALWAYS void bf16_of_type(const job *j, totals *total, uint32_t type)
 {
     _Alignas(64) bfloat16_t buffer[UNIT_CELLS];
-    const uint32_t columns = unit_columns(type);
+    const uint32_t columns = mote__k_scale_columns(type);
     for (uint32_t p = 0; p < j->n_panels; p++)
         for (uint32_t k0 = 0; k0 < j->k_pad; k0 += columns) {
             const uint32_t n = j->k_pad - k0 < columns ? j->k_pad - k0 : columns;

@@ -289,6 +289,14 @@ static void attend_block(const state *s, rows *r, size_t n, size_t n_heads, floa
     FOR_TILES(sums)
 }
 
+ALWAYS void store_up_to(float *p, vf x, size_t n)
+{
+    if (n < VW)
+        v_store_n(p, x, n);
+    else
+        v_store(p, x);
+}
+
 /* Undo the interleaving: unpacklo holds values 0-3 of each 8, unpackhi 4-7. */
 static void finish(float *out, const float *sum, size_t n, float total)
 {
@@ -299,13 +307,10 @@ static void finish(float *out, const float *sum, size_t n, float total)
     for (size_t i = 0; i < n; i += STEP) {
         const vf low = v_mul(v_load(sum + i), factor);
         const vf high = v_mul(v_load(sum + i + VW), factor);
-        const size_t left = n - i;
-        _mm512_mask_storeu_ps(out + i, left < VW ? v_mask(left) : (__mmask16)0xffff,
-                _mm512_permutex2var_ps(low, first, high));
-        if (left > VW)
-            _mm512_mask_storeu_ps(out + i + VW,
-                    left < 2 * VW ? v_mask(left - VW) : (__mmask16)0xffff,
-                    _mm512_permutex2var_ps(low, second, high));
+        store_up_to(out + i, _mm512_permutex2var_ps(low, first, high), n - i);
+        if (n - i > VW)
+            store_up_to(out + i + VW, _mm512_permutex2var_ps(low, second, high),
+                    n - i - VW);
     }
 }
 

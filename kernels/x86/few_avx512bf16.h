@@ -143,7 +143,7 @@ ALWAYS void few_run(const few_job *few, uint32_t nt, uint32_t type, uint32_t ter
 {
     const few_job j = *few;
     const tables t = tables_for(type);
-    const uint32_t unit = unit_columns(type);
+    const uint32_t unit = mote__k_scale_columns(type);
     const size_t bytes = mote__k_panel_bytes(type, j.k_pad);
     const size_t n_scales = mote__k_panel_scales(type, j.k_pad);
     const uint8_t *w = j.w;
@@ -165,8 +165,8 @@ ALWAYS void few_run(const few_job *few, uint32_t nt, uint32_t type, uint32_t ter
             if (nt <= FEW_STREAM)
                 few_unit_stream(y, &from, j.x, x_at, n / 8, scale, nt, type, terms, &t);
             else
-                few_unit_twice(y, w + column_at(type, k), j.x, x_at, n / 8, scale, nt,
-                        type, terms, &t);
+                few_unit_twice(y, w + mote__k_column(type, k), j.x, x_at, n / 8, scale,
+                        nt, type, terms, &t);
         }
     }
 }

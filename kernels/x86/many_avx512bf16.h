@@ -18,10 +18,11 @@ ALWAYS ahead ahead_of(const job *j, uint32_t k0, uint32_t n, uint32_t parts)
 {
     ahead a = {.at = 0};
     for (uint32_t p = 0; p < DRIVER_PANELS; p++)
-        a.from[p] = (const char *)(n ? j->panel[p].data + columns_bytes(j->type, k0)
-                                     : j->next[p].data);
+        a.from[p] =
+                (const char *)(n ? j->panel[p].data + mote__k_panel_bytes(j->type, k0)
+                                 : j->next[p].data);
     n = n ? n : j->k_pad;
-    a.bytes = (uint32_t)columns_bytes(j->type, n < MOTE_BLOCK ? n : MOTE_BLOCK);
+    a.bytes = (uint32_t)mote__k_panel_bytes(j->type, n < MOTE_BLOCK ? n : MOTE_BLOCK);
     a.step = (a.bytes / 64 + parts - 1) / parts * 64;
     return a;
 }
@@ -181,7 +182,7 @@ ALWAYS block block_at(const job *j, uint32_t k0)
 ALWAYS const uint8_t *block_bytes(
         const job *j, uint32_t p, const block *b, uint32_t type)
 {
-    return j->panel[p].data + column_at(type, b->k0);
+    return j->panel[p].data + mote__k_column(type, b->k0);
 }
 
 ALWAYS void convert_panel(
@@ -191,7 +192,7 @@ ALWAYS void convert_panel(
     const uint8_t *w = j->panel[p].data;
     for (uint32_t s = 0; s < b->n / 8; s++) {
         __m512i v[4];
-        decode_step(v, &t, type, w + column_at(type, b->k0 + 8 * s));
+        decode_step(v, &t, type, w + mote__k_column(type, b->k0 + 8 * s));
         for (int i = 0; i < 4; i++)
             _mm512_store_si512(out + (size_t)s * 256 + 64 * i, v[i]);
     }
@@ -200,7 +201,7 @@ ALWAYS void convert_panel(
 ALWAYS void block_scales(float (*out)[MOTE_BLOCK / 32][MOTE_PANEL], const job *j,
         const block *b, uint32_t type)
 {
-    const uint32_t unit = unit_columns(type);
+    const uint32_t unit = mote__k_scale_columns(type);
     for (uint32_t p = 0; p < j->n_panels; p++)
         for (uint32_t k = 0, u = 0; k < b->n; k += unit, u++)
             _mm512_store_ps(out[p][u], scale_of(type, j->panel[p].data,
@@ -209,9 +210,9 @@ ALWAYS void block_scales(float (*out)[MOTE_BLOCK / 32][MOTE_PANEL], const job *j
 
 /* Half h of 128 columns of a panel of e4m3, converted beside a tile. */
 ALWAYS void convert_beside(
-        tile_row *r, uint32_t tile, const uint8_t *panel, uint32_t h, uint8_t *to)
+        tile_row *r, uint32_t tile, const void *panel, uint32_t h, uint8_t *to)
 {
-    r->beside[tile].from = panel + h * (MOTE_BLOCK * MOTE_PANEL / 2);
+    r->beside[tile].from = (const uint8_t *)panel + h * (MOTE_BLOCK * MOTE_PANEL / 2);
     r->beside[tile].to = to + h * (BLOCK_BF16 / 2);
 }
 
@@ -239,22 +240,20 @@ ALWAYS void dots(const job *j, totals *total, uint32_t terms, uint32_t type)
     }
     for (block b = block_at(j, 0), next; b.n; b = next) {
         next = block_at(j, b.k0 + b.n);
-        const int elsewhere = next.n == 0 && j->follows && b.n == MOTE_BLOCK;
         const int overlap = type == MOTE_K_E4M3 && j->n_panels == DRIVER_PANELS &&
-                            (next.n == MOTE_BLOCK || elsewhere);
-        const uint8_t *soon[DRIVER_PANELS]; /* the next block */
+                            b.n == MOTE_BLOCK &&
+                            (next.n ? next.n == MOTE_BLOCK : j->follows);
         uint8_t *then[DRIVER_PANELS] = {spare[0], spare[1], own[0], own[1]};
         tile_row r = {.scales = scales,
                 .np = j->n_panels,
                 .n = b.n,
-                .unit = unit_columns(type),
+                .unit = mote__k_scale_columns(type),
                 .x_at = (size_t)b.k0 * 2 * terms};
         block_scales(scales, j, &b, type);
         for (uint32_t p = 0; p < j->n_panels; p++) {
             r.w[p] = type == MOTE_K_BF16 ? block_bytes(j, p, &b, type) : own[p];
             if (type != MOTE_K_BF16 && !m->begun)
                 convert_panel(own[p], j, p, &b, type);
-            soon[p] = elsewhere ? j->next[p].data : block_bytes(j, p, &next, type);
         }
         if (m->begun) {
             convert_beside(&r, 0, block_bytes(j, 2, &b, type), 1, own[2]);
@@ -269,12 +268,12 @@ ALWAYS void dots(const job *j, totals *total, uint32_t terms, uint32_t type)
             r.next = t + 1 < n_tiles ? r.x + nt : j->x;
             r.next_at = t + 1 < n_tiles ? r.x_at : after;
             if (overlap && t + 2 == n_tiles)
-                convert_beside(&r, 3, soon[0], 0, then[0]);
+                convert_beside(&r, 3, r.soon.from[0], 0, then[0]);
             if (overlap && t + 1 == n_tiles) {
-                convert_beside(&r, 0, soon[0], 1, then[0]);
-                convert_beside(&r, 1, soon[1], 0, then[1]);
-                convert_beside(&r, 2, soon[1], 1, then[1]);
-                convert_beside(&r, 3, soon[2], 0, then[2]);
+                convert_beside(&r, 0, r.soon.from[0], 1, then[0]);
+                convert_beside(&r, 1, r.soon.from[1], 0, then[1]);
+                convert_beside(&r, 2, r.soon.from[1], 1, then[1]);
+                convert_beside(&r, 3, r.soon.from[2], 0, then[2]);
             }
             run[nt - TILE_LEAST](total + i, &r);
             r.soon.at += r.soon.step;

@@ -238,12 +238,6 @@ ALWAYS uint32_t step_bytes(uint32_t type)
     return type == MOTE_K_BF16 ? 256 : type == MOTE_K_I4 ? 64 : 128;
 }
 
-/* Where column k of a panel begins. */
-ALWAYS size_t column_at(uint32_t type, uint32_t k)
-{
-    return type == MOTE_K_I4 ? mote__k_i4_column(k) : (size_t)k / 8 * step_bytes(type);
-}
-
 ALWAYS void interleave(__m512i *out, __m512i high, __m512i low)
 {
     out[0] = _mm512_unpacklo_epi8(low, high);
@@ -313,26 +307,11 @@ ALWAYS __m512 fold(uint32_t type, __m512 a, __m512 b)
     return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
 }
 
-/* n columns, whole parts of int4: where what lies behind them begins. */
-ALWAYS size_t columns_bytes(uint32_t type, uint32_t n)
-{
-    return type == MOTE_K_I4 ? (size_t)((n + MOTE_I4_PART - 1) / MOTE_I4_PART) *
-                                       MOTE_I4_PART_BYTES
-                             : (size_t)n / 8 * step_bytes(type);
-}
-
 /* Columns that share a scale (a unit) are summed in two halves, groups of even and of
  * odd number, added at the end. One token so gets four independent chains from a single
  * panel read in order, which is what the hardware prefetcher follows best: 2 or 4
  * panels at once, two places of one panel, or software prefetch were all slower, by 10
  * to 60 % (Zen 4). */
-ALWAYS uint32_t unit_columns(uint32_t type)
-{
-    return type == MOTE_K_I8   ? MOTE_I8_GROUP
-           : type == MOTE_K_I4 ? MOTE_I4_GROUP
-                               : MOTE_BLOCK;
-}
-
 ALWAYS __m512 scale_of(
         uint32_t type, const uint8_t *panel, const float *scales, uint32_t unit)
 {
@@ -391,9 +370,9 @@ ALWAYS void stream_convert(__m512i *out, stream *s, const tables *t, uint32_t ty
 ALWAYS stream stream_of(const uint8_t *w, uint32_t k_pad, uint32_t n_panels,
         const tables *t, uint32_t type)
 {
-    stream s = {.next = w + column_at(type, 0),
+    stream s = {.next = w + mote__k_column(type, 0),
             .last = w + (n_panels - 1) * mote__k_panel_bytes(type, k_pad) +
-                    column_at(type, k_pad - 8),
+                    mote__k_column(type, k_pad - 8),
             .panel = w,
             .k_pad = k_pad};
     if (type != MOTE_K_BF16) {
@@ -528,7 +507,7 @@ ALWAYS void one_dots(float *y, const one_job *one, uint32_t type, uint32_t terms
 {
     const one_job j = *one;
     const tables t = tables_for(type);
-    const uint32_t unit = unit_columns(type);
+    const uint32_t unit = mote__k_scale_columns(type);
     const size_t bytes = mote__k_panel_bytes(type, j.k_pad);
     const size_t n_scales = mote__k_panel_scales(type, j.k_pad);
     const uint8_t *panel = j.w;

@@ -165,19 +165,6 @@ ALWAYS uint32_t step_bytes(uint32_t type)
                                  : 128;
 }
 
-/* Where column k of a panel begins. */
-ALWAYS size_t column_at(uint32_t type, uint32_t k)
-{
-    return type == MOTE_K_I4 ? mote__k_i4_column(k) : (size_t)k / 8 * step_bytes(type);
-}
-
-ALWAYS uint32_t unit_columns(uint32_t type)
-{
-    return type == MOTE_K_I8   ? MOTE_I8_GROUP
-           : type == MOTE_K_I4 ? MOTE_I4_GROUP
-                               : MOTE_BLOCK;
-}
-
 /* Byte j of each lane to the top of the lane. */
 ALWAYS VI top_byte(VI v, uint32_t j)
 {
@@ -278,7 +265,7 @@ ALWAYS void one_unit(V *y, const uint8_t *panel, const uint8_t *x, uint32_t step
         const float *scales, uint32_t unit, uint32_t type)
 {
     const uint32_t bytes = step_bytes(type);
-    const uint8_t *w = panel + column_at(type, unit * unit_columns(type));
+    const uint8_t *w = panel + mote__k_column(type, unit * mote__k_scale_columns(type));
     V sum[2][H];
     VI nan[H];
     for (int h = 0; h < H; h++) {
@@ -308,7 +295,7 @@ ALWAYS void one_unit(V *y, const uint8_t *panel, const uint8_t *x, uint32_t step
 ALWAYS void one_run(float *y, const one_job *one, uint32_t type)
 {
     const one_job j = *one;
-    const uint32_t columns = unit_columns(type);
+    const uint32_t columns = mote__k_scale_columns(type);
     const size_t bytes = mote__k_panel_bytes(type, j.k_pad);
     const size_t n_scales = mote__k_panel_scales(type, j.k_pad);
     const V e4m3 = v_set1(type == MOTE_K_E4M3 ? 0x1p60f : 1.0f);
@@ -372,7 +359,7 @@ ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
 {
     const uint32_t bytes = step_bytes(type);
     const panel_ref *panel = &j->panel[p];
-    const uint8_t *w = panel->data + column_at(type, k0);
+    const uint8_t *w = panel->data + mote__k_column(type, k0);
     const uint8_t *x[FUSED];
     V sum[FUSED][2][H];
     VI nan[H];
@@ -408,14 +395,14 @@ ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
             if (type == MOTE_K_E4M3)
                 even = with_nan(even, nan[h]);
             add_partial(total[i][p] + VL * h, even, odd,
-                    scale_of(type, panel->data, panel->scales, k0 / unit_columns(type),
-                            h));
+                    scale_of(type, panel->data, panel->scales,
+                            k0 / mote__k_scale_columns(type), h));
         }
 }
 
 ALWAYS void few_panels(const job *j, totals *total, uint32_t nt, uint32_t type)
 {
-    const uint32_t unit = unit_columns(type);
+    const uint32_t unit = mote__k_scale_columns(type);
     for (uint32_t p = 0; p < j->n_panels; p++) {
         uint32_t k = 0;
         for (; k + unit <= j->k_pad; k += unit)
@@ -555,12 +542,12 @@ ALWAYS void decode_block(
         float *out, const uint8_t *panel, uint32_t k0, uint32_t n, uint32_t type)
 {
     const size_t bytes = step_bytes(type);
-    const size_t block = column_at(type, MOTE_BLOCK) - column_at(type, 0);
+    const size_t block = mote__k_column(type, MOTE_BLOCK) - mote__k_column(type, 0);
     VI nan[H];
     for (int h = 0; h < H; h++)
         nan[h] = vi_set1(0);
     for (uint32_t s = 0; s < n / 8; s++) {
-        const uint8_t *w = panel + column_at(type, k0 + 8 * s);
+        const uint8_t *w = panel + mote__k_column(type, k0 + 8 * s);
         for (uint32_t line = 0; line < bytes; line += 64)
             _mm_prefetch((const char *)w + block + line, _MM_HINT_T1);
         for (uint32_t g = 0; g < 2; g++) {
@@ -581,7 +568,7 @@ ALWAYS void decode_block(
 static void buffered(const job *j, totals *total)
 {
     _Alignas(64) float buffer[MOTE_BLOCK * MOTE_PANEL];
-    const uint32_t unit = unit_columns(j->type);
+    const uint32_t unit = mote__k_scale_columns(j->type);
     for (uint32_t p = 0; p < j->n_panels; p++)
         for (uint32_t k0 = 0; k0 < j->k_pad; k0 += MOTE_BLOCK) {
             const uint32_t n = j->k_pad - k0 < MOTE_BLOCK ? j->k_pad - k0 : MOTE_BLOCK;
@@ -628,7 +615,7 @@ ALWAYS void unit_int8(const job *j, totals *total, uint32_t p, uint32_t i0, uint
     const VI nibble = vi_set1(0x0f0f0f0f), ones = vi_set1(0x00010001);
     const VI flip = vi_set1((int32_t)0x80808080), sixteens = vi_set1(0x00100010);
     const panel_ref *panel = &j->panel[p];
-    const uint8_t *w = panel->data + column_at(type, k);
+    const uint8_t *w = panel->data + mote__k_column(type, k);
     const uint8_t *x[TILE_INT8];
     VI low[TILE_INT8][H], high[TILE_INT8][H];
     for (uint32_t i = 0; i < nt; i++) {
@@ -668,8 +655,8 @@ ALWAYS void unit_int8(const job *j, totals *total, uint32_t p, uint32_t i0, uint
                 sizeof group);
         const VI start = vi_set1(type == MOTE_K_I4 ? group.minus8 : group.minus128);
         for (int h = 0; h < H; h++) {
-            const V ws = scale_of(
-                    type, panel->data, panel->scales, k / unit_columns(type), h);
+            const V ws = scale_of(type, panel->data, panel->scales,
+                    k / mote__k_scale_columns(type), h);
             VI sum = vi_add32(start, vi_madd(low[i][h], ones));
             if (type != MOTE_K_I4)
                 sum = vi_add32(sum, vi_madd(high[i][h], sixteens));
