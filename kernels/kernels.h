@@ -139,19 +139,24 @@ typedef struct mote_kernels {
      * q + h*ldq, q_pe [rope] at q_pe + h*ldq_pe. blocks[b] is cache block b. The cache is
      * walked in blocks of 64 tokens with online softmax in fp32, always in that order, and
      * a head's result does not depend on n_heads of the call.
+     * stats NULL, or [n_heads][2]: parts of a longer cache are to be joined. Then out is
+     * the sum of p_t c_t, p_t = exp(s_t - top), and stats[h] its top (-infinity without
+     * tokens) and the sum of all p_t; out / that sum has the bits of stats NULL where the
+     * quotient is taken as a product with its inverse.
+     * more: blocks behind the last one are there and will be asked for next.
      * scratch: attend_scratch(n_heads, kv_lora_rank, rope) bytes, 64-byte aligned. */
     size_t (*attend_scratch)(uint32_t n_heads, uint32_t kv_lora_rank, uint32_t rope);
     void (*attend)(float *out, size_t ldo, const float *q, size_t ldq,
             const float *q_pe, size_t ldq_pe, const void *const *blocks, uint32_t kv,
             uint32_t n_tokens, uint32_t n_heads, uint32_t kv_lora_rank, uint32_t rope,
-            float scale, void *scratch);
+            float scale, float *stats, uint32_t more, void *scratch);
     /* The same where bf16 activations are good enough (prefill in the BF16 form): q, the
      * weights p and the cached values may be rounded to bf16 before multiplying. An ISA
      * without bf16 products has attend here. Same scratch. */
     void (*attend_bf16)(float *out, size_t ldo, const float *q, size_t ldq,
             const float *q_pe, size_t ldq_pe, const void *const *blocks, uint32_t kv,
             uint32_t n_tokens, uint32_t n_heads, uint32_t kv_lora_rank, uint32_t rope,
-            float scale, void *scratch);
+            float scale, float *stats, uint32_t more, void *scratch);
 } mote_kernels;
 
 /* Fill the table for `flags` (MOTE_CPU_... bits): pure, no global state. */

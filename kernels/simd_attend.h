@@ -289,7 +289,7 @@ static attend_rows attend_convert(const attend_state *s, const void *block, uint
 static void attend(float *out, size_t ldo, const float *q, size_t ldq,
         const float *q_pe, size_t ldq_pe, const void *const *blocks, uint32_t kv,
         uint32_t n_tokens, uint32_t n_heads, uint32_t kv_lora_rank, uint32_t rope,
-        float scale, void *scratch)
+        float scale, float *stats, uint32_t more, void *scratch)
 {
     const attend_state s = attend_state_of(scratch, n_heads, kv_lora_rank, rope);
     const mote__latent l = mote__latent_of(kv, kv_lora_rank, rope);
@@ -311,7 +311,7 @@ static void attend(float *out, size_t ldo, const float *q, size_t ldq,
         if (!in_place)
             r = attend_convert(&s, block, kv, n, kv_lora_rank, rope);
         r.next = r.next_end = block;
-        if (begin + BLOCK < n_tokens) {
+        if (begin + BLOCK < n_tokens || more) {
             r.next = blocks[begin / BLOCK + 1];
             r.next_end = r.next + l.bytes;
         }
@@ -319,6 +319,10 @@ static void attend(float *out, size_t ldo, const float *q, size_t ldq,
     }
     for (size_t h = 0; h < n_heads; h++)
         attend_finish(out + h * ldo, s.sum + h * s.n_c, kv_lora_rank,
-                n_tokens > 0 ? s.total[h] : 1.0f, bf16);
+                n_tokens > 0 && !stats ? s.total[h] : 1.0f, bf16);
+    for (size_t h = 0; h < n_heads && stats; h++) {
+        stats[2 * h] = s.top[h];
+        stats[2 * h + 1] = s.total[h];
+    }
 }
 #endif

@@ -65,9 +65,10 @@ static void attend_block(float *out, const float *q, const float *q_pe, scratch 
 void mote__attend_scalar(float *out, size_t ldo, const float *q, size_t ldq,
         const float *q_pe, size_t ldq_pe, const void *const *blocks, uint32_t kv,
         uint32_t n_tokens, uint32_t n_heads, uint32_t kv_lora_rank, uint32_t rope,
-        float scale, void *memory)
+        float scale, float *stats, uint32_t more, void *memory)
 {
     scratch s = scratch_of(memory, n_heads, kv_lora_rank, rope);
+    (void)more;
     for (uint32_t h = 0; h < n_heads; h++) {
         s.max[h] = -INFINITY;
         s.sum[h] = 0.0f;
@@ -85,7 +86,14 @@ void mote__attend_scalar(float *out, size_t ldo, const float *q, size_t ldq,
             attend_block(out + h * ldo, q + h * ldq, q_pe + h * ldq_pe, &s, h, n,
                     kv_lora_rank, rope, scale);
     }
-    for (uint32_t h = 0; h < n_heads && n_tokens > 0; h++)
-        for (uint32_t i = 0; i < kv_lora_rank; i++)
-            out[h * ldo + i] /= s.sum[h];
+    for (uint32_t h = 0; h < n_heads; h++) {
+        if (stats) {
+            stats[2 * h] = s.max[h];
+            stats[2 * h + 1] = s.sum[h];
+        } else if (n_tokens > 0) {
+            const float factor = 1.0f / s.sum[h];
+            for (uint32_t i = 0; i < kv_lora_rank; i++)
+                out[h * ldo + i] *= factor;
+        }
+    }
 }

@@ -19,5 +19,5 @@ size_t mote__attend_scratch_scalar(
 void mote__attend_scalar(float *out, size_t ldo, const float *q, size_t ldq,
         const float *q_pe, size_t ldq_pe, const void *const *blocks, uint32_t kv,
         uint32_t n_tokens, uint32_t n_heads, uint32_t kv_lora_rank, uint32_t rope,
-        float scale, void *scratch);
+        float scale, float *stats, uint32_t more, void *scratch);
 #endif

@@ -317,7 +317,7 @@ static void finish(float *out, const float *sum, size_t n, float total)
 static void attend_bf16(float *out, size_t ldo, const float *q, size_t ldq,
         const float *q_pe, size_t ldq_pe, const void *const *blocks, uint32_t kv,
         uint32_t n_tokens, uint32_t n_heads, uint32_t kv_lora_rank, uint32_t rope,
-        float scale, void *scratch)
+        float scale, float *stats, uint32_t more, void *scratch)
 {
     const state s = state_of(scratch, n_heads, kv_lora_rank, rope);
     const mote__latent l = mote__latent_of(kv, kv_lora_rank, rope);
@@ -340,7 +340,7 @@ static void attend_bf16(float *out, size_t ldo, const float *q, size_t ldq,
         if (!in_place)
             r = convert(&s, block, kv, n, kv_lora_rank, rope);
         r.next = r.next_end = block;
-        if (begin + BLOCK < n_tokens) {
+        if (begin + BLOCK < n_tokens || more) {
             r.next = blocks[begin / BLOCK + 1];
             r.next_end = r.next + l.bytes;
         }
@@ -348,7 +348,11 @@ static void attend_bf16(float *out, size_t ldo, const float *q, size_t ldq,
     }
     for (size_t h = 0; h < n_heads; h++)
         finish(out + h * ldo, s.sum + h * s.n_c, kv_lora_rank,
-                n_tokens > 0 ? s.total[h] : 1.0f);
+                n_tokens > 0 && !stats ? s.total[h] : 1.0f);
+    for (size_t h = 0; h < n_heads && stats; h++) {
+        stats[2 * h] = s.top[h];
+        stats[2 * h + 1] = s.total[h];
+    }
 }
 
 void mote__kops_init_avx512bf16(mote_kernels *table)

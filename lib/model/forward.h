@@ -43,12 +43,14 @@ typedef struct mote__pass {
 
 typedef struct mote__work mote__work;
 
-/* Buffers for passes of up to max_rows rows; expanded: also for attention that way. */
+/* Buffers for passes of up to max_rows rows at positions below `context`; expanded:
+ * also for attention that way. */
 mote_status mote__work_open(mote__work **out, const mote__net *net, mote__memory *m,
-        uint32_t max_rows, uint32_t n_threads, uint32_t expanded, mote_error *err);
+        uint32_t max_rows, uint32_t n_threads, uint32_t expanded, uint32_t context,
+        mote_error *err);
 void mote__work_close(mote__work *w, mote__memory *m);
-uint64_t mote__work_bytes(
-        const mote__net *net, uint32_t max_rows, uint32_t n_threads, uint32_t expanded);
+uint64_t mote__work_bytes(const mote__net *net, uint32_t max_rows, uint32_t n_threads,
+        uint32_t expanded, uint32_t context);
 uint32_t mote__work_rows(const mote__work *w);
 
 /* Main model: rows' caches of layers below num_hidden_layers are written at their

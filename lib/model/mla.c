@@ -3,8 +3,8 @@
  * W_UK is multiplied into the query and W_UV into the output, so that attention runs
  * over the cached latents themselves and a cached token costs kv_lora_rank + rope
  * values. The other form is in mla_expand.c. */
+#include "model/attend.h"
 #include "model/rope.h"
-#include "model/work.h"
 
 #include <string.h>
 
@@ -54,26 +54,20 @@ static void store_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker
     }
 }
 
-/* Everything between the latents and the heads' outputs, for a group of heads and a
- * tile of rows: nothing here crosses heads, so a worker needs no barrier. */
-static void attend_tile(mla_job *j, uint32_t h0, uint32_t nh, uint32_t row0, uint32_t n,
-        uint8_t *scratch)
+/* Queries of heads [h0, h0 + nh) of rows [row0, row0 + n), and the same with W_UK
+ * multiplied in: q[nh][nope + rope] and q_c[nh][kv_lora_rank] per row, ldq and ldc
+ * floats from row to row. act: room for n packed rows. */
+static void queries(mla_job *j, uint32_t h0, uint32_t nh, uint32_t row0, uint32_t n,
+        float *q, size_t ldq, float *q_c, size_t ldc, void *act)
 {
-    const mote__net *net = j->net;
-    const mote__config *c = &net->config;
-    const mote_kernels *k = &net->k;
-    uint32_t nope = c->qk_nope_head_dim, rope = c->qk_rope_head_dim, dq = nope + rope,
-             r = c->kv_lora_rank, v = c->v_head_dim;
-    size_t ldq = (size_t)nh * dq, ldc = (size_t)nh * r;
-    float *q = (float *)(void *)scratch;         /* [n][nh][nope + rope] */
-    float *q_c = q + (n * ldq + 15) / 16 * 16;   /* [n][nh][kv_lora_rank] */
-    float *lat = q_c + (n * ldc + 15) / 16 * 16; /* the same */
-    uint8_t *act = (uint8_t *)(lat + (n * ldc + 15) / 16 * 16);
-    size_t q_bytes = k->act_bytes(j->q_form, j->y->q_b.first.n_cols);
-
+    const mote__config *c = &j->net->config;
+    const mote_kernels *k = &j->net->k;
+    const uint32_t nope = c->qk_nope_head_dim, rope = c->qk_rope_head_dim,
+                   dq = nope + rope, r = c->kv_lora_rank;
+    const size_t q_bytes = k->act_bytes(j->q_form, j->y->q_b.first.n_cols);
     for (uint32_t h = 0; h < nh; h++) {
-        mote_k_matrix wq = mote__stack_at(&j->y->q_b, h0 + h);
-        k->matmul(q + h * dq, ldq, &wq, 0, mote_k_panels(dq),
+        const mote_k_matrix wq = mote__stack_at(&j->y->q_b, h0 + h);
+        k->matmul(q + (size_t)h * dq, ldq, &wq, 0, mote_k_panels(dq),
                 (const uint8_t *)j->q_act + row0 * q_bytes, j->q_form, NULL, n);
     }
     for (uint32_t i = 0; i < n; i++)
@@ -81,28 +75,58 @@ static void attend_tile(mla_job *j, uint32_t h0, uint32_t nh, uint32_t row0, uin
                 j->w->cos + (size_t)(row0 + i) * rope / 2,
                 j->w->sin + (size_t)(row0 + i) * rope / 2);
     for (uint32_t h = 0; h < nh; h++) {
-        mote_k_matrix uk = mote__stack_at(&j->y->uk, h0 + h);
-        uint32_t form = mote__form_of(j->p, &uk);
-        k->act_pack(act, form, q + h * dq, ldq, nope, n);
-        k->matmul(q_c + h * r, ldc, &uk, 0, mote_k_panels(r), act, form, NULL, n);
+        const mote_k_matrix uk = mote__stack_at(&j->y->uk, h0 + h);
+        const uint32_t form = mote__form_of(j->p, &uk);
+        k->act_pack(act, form, q + (size_t)h * dq, ldq, nope, n);
+        k->matmul(
+                q_c + (size_t)h * r, ldc, &uk, 0, mote_k_panels(r), act, form, NULL, n);
     }
-    /* Rounded activations need no better attention (a cache of floats asks for it). */
-    const int bf16 = j->p->form == MOTE_K_ACT_BF16 && j->p->kv_type != MOTE_K_KV_F32;
-    for (uint32_t i = 0; i < n; i++) {
-        const mote__row *row = &j->p->rows[row0 + i];
-        uint8_t *s = act; /* not in use now */
-        (bf16 ? k->attend_bf16 : k->attend)(lat + i * ldc, r, q_c + i * ldc, r,
-                q + i * ldq + nope, dq, (const void *const *)row->kv[j->layer],
-                j->p->kv_type, row->position + 1, nh, r, rope, net->softmax_scale, s);
-    }
+}
+
+/* The heads' outputs of their mean latents lat[nh][kv_lora_rank] per row. */
+static void outputs(mla_job *j, uint32_t h0, uint32_t nh, uint32_t row0, uint32_t n,
+        const float *lat, size_t ldc, void *act)
+{
+    const mote__config *c = &j->net->config;
+    const mote_kernels *k = &j->net->k;
+    const uint32_t r = c->kv_lora_rank, v = c->v_head_dim;
+    const size_t width = (size_t)c->num_attention_heads * v;
     for (uint32_t h = 0; h < nh; h++) {
-        mote_k_matrix uv = mote__stack_at(&j->y->uv, h0 + h);
-        uint32_t form = mote__form_of(j->p, &uv);
-        k->act_pack(act, form, lat + h * r, ldc, r, n);
-        k->matmul(j->w->ctx + ((size_t)row0 * c->num_attention_heads + h0 + h) * v,
-                (size_t)c->num_attention_heads * v, &uv, 0, mote_k_panels(v), act, form,
-                NULL, n);
+        const mote_k_matrix uv = mote__stack_at(&j->y->uv, h0 + h);
+        const uint32_t form = mote__form_of(j->p, &uv);
+        k->act_pack(act, form, lat + (size_t)h * r, ldc, r, n);
+        k->matmul(j->w->ctx + row0 * width + (size_t)(h0 + h) * v, width, &uv, 0,
+                mote_k_panels(v), act, form, NULL, n);
     }
+}
+
+static void *take(uint8_t **at, size_t bytes)
+{
+    void *p = *at;
+    *at += (bytes + 63) / 64 * 64;
+    return p;
+}
+
+/* Everything between the latents and the heads' outputs, for a group of heads and a
+ * tile of rows: nothing here crosses heads, so a worker needs no barrier. */
+static void attend_tile(mla_job *j, uint32_t h0, uint32_t nh, uint32_t row0, uint32_t n,
+        uint8_t *scratch)
+{
+    const mote__config *c = &j->net->config;
+    const uint32_t nope = c->qk_nope_head_dim, dq = nope + c->qk_rope_head_dim,
+                   r = c->kv_lora_rank;
+    const size_t ldq = (size_t)nh * dq, ldc = (size_t)nh * r;
+    float *q = take(&scratch, n * ldq * sizeof *q);
+    float *q_c = take(&scratch, n * ldc * sizeof *q_c);
+    float *lat = take(&scratch, n * ldc * sizeof *lat);
+    float *spare = take(&scratch, mote__attend_spare(nh, r) * sizeof *spare);
+    queries(j, h0, nh, row0, n, q, ldq, q_c, ldc, scratch);
+    for (uint32_t i = 0; i < n; i++) {
+        const mote__query of_row = {q_c + i * ldc, q + i * ldq + nope, r, dq, nh};
+        mote__attend_row(
+                j, &j->p->rows[row0 + i], &of_row, lat + i * ldc, r, spare, scratch);
+    }
+    outputs(j, h0, nh, row0, n, lat, ldc, scratch);
 }
 
 static void attend_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
@@ -117,6 +141,107 @@ static void attend_range(void *arg, uint32_t begin, uint32_t end, uint32_t worke
             attend_tile(j, h, nh, i, n, scratch);
         }
     }
+}
+
+/* ---- the same for few rows of long context, in three steps ----
+ *
+ * Queries by heads, then attention by parts of contexts, then outputs by heads. Two
+ * barriers more, for which no part of a cache is read by several threads. */
+
+static void queries_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
+{
+    mla_job *j = arg;
+    const mote__config *c = &j->net->config;
+    const size_t dq = c->qk_nope_head_dim + c->qk_rope_head_dim, r = c->kv_lora_rank;
+    queries(j, begin, end - begin, 0, j->p->n, j->w->heads_q + begin * dq,
+            c->num_attention_heads * dq, j->w->heads_c + begin * r,
+            c->num_attention_heads * r, j->w->per_worker + worker * j->w->worker_bytes);
+}
+
+static uint32_t head_groups(const mla_job *j)
+{
+    const uint32_t group = mote__head_group(j->p->n);
+    return (j->net->config.num_attention_heads + group - 1) / group;
+}
+
+/* Units: row by row, part by part, then groups of heads, which meet the same part. */
+static uint32_t row_units(const mla_job *j, uint32_t row)
+{
+    return mote__parts_of(j->p->rows[row].position + 1) * head_groups(j);
+}
+
+static void part_unit(mla_job *j, uint32_t row, uint32_t unit, void *scratch)
+{
+    mote__work *w = j->w;
+    const mote__config *c = &j->net->config;
+    const uint32_t heads = c->num_attention_heads, nope = c->qk_nope_head_dim,
+                   dq = nope + c->qk_rope_head_dim, r = c->kv_lora_rank,
+                   groups = head_groups(j), group = mote__head_group(j->p->n),
+                   part = unit / groups, h0 = unit % groups * group;
+    const size_t query = (size_t)row * heads + h0,
+                 sum = ((size_t)row * w->max_parts + part) * heads + h0;
+    const mote__query q = {w->heads_c + query * r, w->heads_q + query * dq + nope, r,
+            dq, heads - h0 < group ? heads - h0 : group};
+    mote__attend_part(j, &j->p->rows[row], &q, part, row_units(j, row) / groups,
+            w->part_sum + sum * r, w->part_stats + sum * 2, scratch);
+}
+
+static void parts_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
+{
+    mla_job *j = arg;
+    void *scratch = j->w->per_worker + worker * j->w->worker_bytes;
+    for (uint32_t row = 0, first = 0; row < j->p->n && first < end; row++) {
+        const uint32_t n = row_units(j, row);
+        for (uint32_t u = begin > first ? begin - first : 0; u < n && first + u < end;
+                u++)
+            part_unit(j, row, u, scratch);
+        first += n;
+    }
+}
+
+static void outputs_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
+{
+    mla_job *j = arg;
+    mote__work *w = j->w;
+    const uint32_t heads = j->net->config.num_attention_heads,
+                   r = j->net->config.kv_lora_rank, n = j->p->n;
+    uint8_t *scratch = w->per_worker + worker * w->worker_bytes;
+    float *lat = take(&scratch, (size_t)n * r * sizeof *lat);
+    for (uint32_t h = begin; h < end; h++) {
+        for (uint32_t i = 0; i < n; i++) {
+            const size_t sum = (size_t)i * w->max_parts * heads + h;
+            mote__attend_join(j, lat + (size_t)i * r, w->part_sum + sum * r,
+                    (size_t)heads * r, w->part_stats + sum * 2, (size_t)heads * 2,
+                    mote__parts_of(j->p->rows[i].position + 1));
+        }
+        outputs(j, h, 1, 0, n, lat, r, scratch);
+    }
+}
+
+static void attend_in_parts(mla_job *j, mote__pool *pool)
+{
+    const uint32_t heads = j->net->config.num_attention_heads;
+    uint32_t units = 0;
+    for (uint32_t i = 0; i < j->p->n; i++)
+        units += row_units(j, i);
+    mote__pool_run(pool, heads, 1, queries_range, j);
+    mote__pool_run(pool, units, 1, parts_range, j);
+    mote__pool_run(pool, heads, 1, outputs_range, j);
+}
+
+static void attend(mla_job *j, mote__pool *pool)
+{
+    uint32_t longest = 0;
+    for (uint32_t i = 0; i < j->p->n; i++)
+        longest = j->p->rows[i].position > longest ? j->p->rows[i].position : longest;
+    /* A batch may have rows of longer contexts than these buffers were opened for. */
+    const uint32_t parts = mote__parts_of(longest + 1);
+    if (!j->p->expanded && parts > 1 && parts <= j->w->max_parts &&
+            j->p->n <= j->w->few_rows)
+        attend_in_parts(j, pool);
+    else
+        mote__pool_run(pool, j->net->config.num_attention_heads, 1,
+                j->p->expanded ? mote__mla_expanded_range : attend_range, j);
 }
 
 typedef struct out_job {
@@ -174,8 +299,7 @@ void mote__mla(const mote__net *net, mote__pool *pool, mote__work *w,
                     c->q_lora_rank, c->q_lora_rank, p->n);
         j.q_act = w->act_q;
     }
-    mote__pool_run(pool, c->num_attention_heads, 1,
-            p->expanded ? mote__mla_expanded_range : attend_range, &j);
+    attend(&j, pool);
 
     uint32_t width = c->num_attention_heads * c->v_head_dim;
     w->weight_bytes +=

@@ -2,6 +2,7 @@
 #include "model/work.h"
 
 #include "base/status.h"
+#include "model/attend.h"
 
 #include <string.h>
 
@@ -45,6 +46,22 @@ static size_t form_bytes(const mote__net *net, uint32_t k)
     return n;
 }
 
+/* For few rows, of which each part of a context may have another thread. */
+static void place_parts(mote__work *w, const mote__net *net, placer *p)
+{
+    const mote__config *c = &net->config;
+    const uint64_t heads = c->num_attention_heads, r = c->kv_lora_rank,
+                   dq = c->qk_nope_head_dim + c->qk_rope_head_dim;
+    w->max_parts = mote__parts_of(w->context);
+    w->few_rows = w->max_rows < MOTE__FEW_ROWS ? w->max_rows : MOTE__FEW_ROWS;
+    if (w->n_workers == 1 || w->max_parts == 1)
+        w->few_rows = 0;
+    w->heads_q = take(p, w->few_rows * heads, dq * 4);
+    w->heads_c = take(p, w->few_rows * heads, r * 4);
+    w->part_sum = take(p, (uint64_t)w->few_rows * w->max_parts * heads, r * 4);
+    w->part_stats = take(p, (uint64_t)w->few_rows * w->max_parts * heads, 2 * 4);
+}
+
 static void place(mote__work *w, const mote__net *net, placer *p)
 {
     const mote__config *c = &net->config;
@@ -65,6 +82,7 @@ static void place(mote__work *w, const mote__net *net, placer *p)
     w->sin = take(p, n * rope, 4);
     w->act = take(p, n, w->act_row);
     w->act_q = take(p, n, w->act_row);
+    place_parts(w, net, p);
     w->scores = take(p, n * (e + 1), 4);
     w->biased = take(p, (uint64_t)w->n_workers * (e + c->n_group + 1), 4);
     w->ids = take(p, n * (k + 1), 4);
@@ -93,7 +111,8 @@ static void place(mote__work *w, const mote__net *net, placer *p)
              least = few * mote__head_group(1);
     uint64_t mla = (queries > least ? queries : least) * (dq + 2 * r) * 4 +
                    tile * form_bytes(net, r > dq ? r : dq) +
-                   net->k.attend_scratch(mote__head_group(1), r, rope) + 5 * 64;
+                   mote__attend_spare(mote__head_group(1), r) * 4 +
+                   net->k.attend_scratch(mote__head_group(1), r, rope) + 6 * 64;
     uint64_t down = n * MOTE__DOWN_CHUNK * MOTE_PANEL * 4;
     w->worker_bytes = (size_t)((mla > down ? mla : down) + 63) / 64 * 64;
     if (w->expanded)
@@ -102,19 +121,23 @@ static void place(mote__work *w, const mote__net *net, placer *p)
     w->per_worker = take(p, w->n_workers, w->worker_bytes);
 }
 
-uint64_t mote__work_bytes(
-        const mote__net *net, uint32_t max_rows, uint32_t n_threads, uint32_t expanded)
+uint64_t mote__work_bytes(const mote__net *net, uint32_t max_rows, uint32_t n_threads,
+        uint32_t expanded, uint32_t context)
 {
-    mote__work w = {.max_rows = max_rows, .n_workers = n_threads, .expanded = expanded};
+    mote__work w = {.max_rows = max_rows,
+            .n_workers = n_threads,
+            .expanded = expanded,
+            .context = context};
     placer p = {NULL, (sizeof w + 63) / 64 * 64};
     place(&w, net, &p);
     return p.at;
 }
 
 mote_status mote__work_open(mote__work **out, const mote__net *net, mote__memory *m,
-        uint32_t max_rows, uint32_t n_threads, uint32_t expanded, mote_error *err)
+        uint32_t max_rows, uint32_t n_threads, uint32_t expanded, uint32_t context,
+        mote_error *err)
 {
-    uint64_t n = mote__work_bytes(net, max_rows, n_threads, expanded);
+    uint64_t n = mote__work_bytes(net, max_rows, n_threads, expanded, context);
     uint8_t *base =
             n > SIZE_MAX / 2 ? NULL : mote__alloc(m, MOTE_MEM_SCRATCH, (size_t)n);
     if (!base)
@@ -124,6 +147,7 @@ mote_status mote__work_open(mote__work **out, const mote__net *net, mote__memory
     w->max_rows = max_rows;
     w->n_workers = n_threads;
     w->expanded = expanded;
+    w->context = context;
     w->total_bytes = n;
     placer p = {base, (sizeof *w + 63) / 64 * 64};
     place(w, net, &p);

@@ -20,6 +20,7 @@ static inline uint32_t mote__head_group(uint32_t n_rows)
 struct mote__work {
     uint32_t max_rows, n_workers;
     uint32_t expanded; /* has room for passes with expanded attention */
+    uint32_t context;  /* positions of a row at most */
     size_t act_row;    /* bytes of the widest packed activation row */
     float *x;          /* [rows][hidden]: residual stream */
     float *xn;         /* [rows][max(hidden, ...)]: normed */
@@ -30,6 +31,12 @@ struct mote__work {
     float *cos, *sin;  /* [rows][rope / 2] */
     uint8_t *act;      /* [rows][act_row] */
     uint8_t *act_q;    /* [rows][act_row] */
+    /* Parts of contexts that threads share (attend.h); few_rows 0: none */
+    uint32_t few_rows, max_parts;
+    float *heads_q;    /* [few_rows][heads][nope + rope] */
+    float *heads_c;    /* [few_rows][heads][kv_lora_rank]: absorbed queries */
+    float *part_sum;   /* [few_rows][max_parts][heads][kv_lora_rank] */
+    float *part_stats; /* [few_rows][max_parts][heads][2] */
     /* MoE */
     float *scores;        /* [rows][experts] */
     float *biased;        /* [workers][experts + groups] */

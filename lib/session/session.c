@@ -72,7 +72,7 @@ static uint32_t kv_of(uint32_t kv_type)
 static uint64_t work_bytes(const mote_model *m, const mote_session_options *o)
 {
     return mote__work_bytes(&m->net, o->prefill_tokens, mote__pool_threads(m->pool),
-            o->attention == MOTE_ATTENTION_EXPANDED);
+            o->attention == MOTE_ATTENTION_EXPANDED, o->context_tokens);
 }
 
 /* Arrays of a session, and the one allocation they share. */
@@ -167,7 +167,7 @@ static mote_status open_sized(mote_session **out, mote_model *m,
     if (st >= 0)
         st = mote__work_open(&s->work, &m->net, &m->memory, o->prefill_tokens,
                 mote__pool_threads(m->pool), o->attention == MOTE_ATTENTION_EXPANDED,
-                err);
+                s->context, err);
     if (st >= 0)
         st = mote__sampler_open(&s->sampler, &m->memory, c->vocab_size, err);
     if (st < 0) {

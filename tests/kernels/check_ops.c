@@ -535,7 +535,7 @@ static void attend_double(double *out, double *bound, const mote_kernels *k,
 
 typedef void (*attend_function)(float *, size_t, const float *, size_t, const float *,
         size_t, const void *const *, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,
-        float, void *);
+        float, float *, uint32_t, void *);
 
 static void check_attend_with(const mote_kernels *k, const mote_kernels *scalar,
         const cache *x, float scale, int bf16)
@@ -554,7 +554,7 @@ static void check_attend_with(const mote_kernels *k, const mote_kernels *scalar,
     }
     void *scratch = aligned(k->attend_scratch(s.heads, s.c, s.pe));
     run(o.at, ldo, q.at, ldq, p.at, ldp, (const void *const *)x->blocks, x->kv, x->n,
-            s.heads, s.c, s.pe, scale, scratch);
+            s.heads, s.c, s.pe, scale, NULL, 0, scratch);
     test_aligned_free(scratch);
     for (uint32_t h = 0; h < s.heads; h++) {
         attend_double(
@@ -572,8 +572,8 @@ static void check_attend_with(const mote_kernels *k, const mote_kernels *scalar,
         n = h + n > s.heads ? s.heads - h : n;
         scratch = aligned(k->attend_scratch(n, s.c, s.pe));
         run(one.at + h * ldo, ldo, q.at + h * ldq, ldq, p.at + h * ldp, ldp,
-                (const void *const *)x->blocks, x->kv, x->n, n, s.c, s.pe, scale,
-                scratch);
+                (const void *const *)x->blocks, x->kv, x->n, n, s.c, s.pe, scale, NULL,
+                0, scratch);
         test_aligned_free(scratch);
         for (uint32_t i = h; i < h + n; i++)
             CHECK(same(one.at + i * ldo, o.at + i * ldo, s.c),
@@ -583,6 +583,47 @@ static void check_attend_with(const mote_kernels *k, const mote_kernels *scalar,
     test_aligned_free(q.base), test_aligned_free(p.base), test_aligned_free(o.base),
             test_aligned_free(one.base);
     test_aligned_free(want), test_aligned_free(bound);
+}
+
+/* Two parts of a cache, joined as their stats say, are the whole; undivided sums over
+ * their total are what is returned without stats. */
+static void check_attend_parts(
+        const mote_kernels *k, const mote_kernels *scalar, attend_function run)
+{
+    const shape s = {64, 16, 3};
+    enum { H = 3, C = 64, P = 16, N = 150, CUT = 64 };
+    cache x = cache_of(scalar, MOTE_K_KV_BF16, s, N, 1);
+    const void *const *blocks = (const void *const *)x.blocks;
+    float q[H * C], p[H * P], whole[H * C], sum[3][H * C], stats[3][2 * H];
+    fill(q, H * C);
+    fill(p, H * P);
+    void *scratch = aligned(k->attend_scratch(H, C, P));
+    run(whole, C, q, C, p, P, blocks, x.kv, N, H, C, P, 0.5f, NULL, 0, scratch);
+    run(sum[0], C, q, C, p, P, blocks, x.kv, N, H, C, P, 0.5f, stats[0], 0, scratch);
+    run(sum[1], C, q, C, p, P, blocks, x.kv, CUT, H, C, P, 0.5f, stats[1], 1, scratch);
+    run(sum[2], C, q, C, p, P, blocks + CUT / 64, x.kv, N - CUT, H, C, P, 0.5f,
+            stats[2], 0, scratch);
+    for (int h = 0; h < H; h++) {
+        const float *a = stats[1] + 2 * h, *b = stats[2] + 2 * h,
+                    *all = stats[0] + 2 * h;
+        const double top = fmax(a[0], b[0]), wa = exp(a[0] - top), wb = exp(b[0] - top);
+        const double total = a[1] * wa + b[1] * wb;
+        CHECK(fmaxf(a[0], b[0]) == all[0], "head %d: tops %g and %g, of all %g", h,
+                (double)a[0], (double)b[0], (double)all[0]);
+        for (int i = h * C; i < (h + 1) * C; i++) {
+            const double joined = (sum[1][i] * wa + sum[2][i] * wb) / total;
+            /* Rounded weights (bf16) are rounded relative to another top. */
+            const double bound =
+                    k->attend_bf16 == run && run != k->attend ? 0x1p-7 : 1e-5;
+            CHECK(sum[0][i] * (1.0f / all[1]) == whole[i],
+                    "head %d: [%d] %g / %g, not %g", h, i, (double)sum[0][i],
+                    (double)all[1], (double)whole[i]);
+            CHECK(fabs(joined - whole[i]) <= bound * 8, "head %d: [%d] %g, joined %g",
+                    h, i, (double)whole[i], joined);
+        }
+    }
+    test_aligned_free(scratch);
+    cache_free(&x);
 }
 
 static void check_attend_once(
@@ -604,13 +645,13 @@ static void check_attend_limits(
     fill(p, 3 * 16);
     void *scratch = aligned(k->attend_scratch(3, 64, 16));
     memset(o, 0xff, sizeof o);
-    run(o, 64, q, 64, p, 16, (const void *const *)x.blocks, x.kv, 0, 3, 64, 16, 1,
-            scratch);
+    run(o, 64, q, 64, p, 16, (const void *const *)x.blocks, x.kv, 0, 3, 64, 16, 1, NULL,
+            0, scratch);
     for (int i = 0; i < 3 * 64; i++)
         CHECK(o[i] == 0, "no tokens: out[%d] = %g", i, (double)o[i]);
     q[64 + 5] = NAN;
     run(o, 64, q, 64, p, 16, (const void *const *)x.blocks, x.kv, 70, 3, 64, 16, 1,
-            scratch);
+            NULL, 0, scratch);
     for (int i = 0; i < 64; i++)
         CHECK(o[i] == o[i] && o[64 + i] != o[64 + i] && o[128 + i] == o[128 + i],
                 "NaN in the query of head 1: [%d]", i);
@@ -639,6 +680,8 @@ static void check_attend(const mote_kernels *k, const mote_kernels *scalar)
     }
     check_attend_limits(k, scalar, k->attend);
     check_attend_limits(k, scalar, k->attend_bf16);
+    check_attend_parts(k, scalar, k->attend);
+    check_attend_parts(k, scalar, k->attend_bf16);
 }
 
 /* Of this thread alone, so that a busy machine disturbs less. */
@@ -702,13 +745,13 @@ static void bench(const mote_kernels *k)
             BENCH(label, "GFLOP/s", 4096.0 * s.heads * (576 + 512) * 2,
                     k->attend(w, 512, w + 65536, 512, w + 131072, 64,
                             (const void *const *)c.blocks, kv, 4096, s.heads, 512, 64,
-                            0.07f, scratch));
+                            0.07f, NULL, 0, scratch));
             snprintf(label, sizeof label, "attend_bf16 %s %ux4096", kvs[kv], s.heads);
             if (k->attend_bf16 != k->attend)
                 BENCH(label, "GFLOP/s", 4096.0 * s.heads * (576 + 512) * 2,
                         k->attend_bf16(w, 512, w + 65536, 512, w + 131072, 64,
                                 (const void *const *)c.blocks, kv, 4096, s.heads, 512,
-                                64, 0.07f, scratch));
+                                64, 0.07f, NULL, 0, scratch));
             test_aligned_free(scratch);
             cache_free(&c);
         }

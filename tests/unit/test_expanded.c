@@ -223,7 +223,8 @@ static void run(layer *l, float *ctx, uint32_t form, uint32_t form_int,
     mote__pool *pool;
     assert_int_equal(mote__pool_open(&pool, NULL, threads, NULL, NULL, &err), MOTE_OK);
     assert_int_equal(
-            mote__work_open(&w, &l->net, NULL, step, threads, expanded, &err), MOTE_OK);
+            mote__work_open(&w, &l->net, NULL, step, threads, expanded, ROWS, &err),
+            MOTE_OK);
     for (uint32_t b = 0; b < ROWS; b += step) {
         const uint32_t n = ROWS - b < step ? ROWS - b : step;
         mote__pass p = {.rows = l->rows + b,
