@@ -29,23 +29,14 @@ static void attend(const mote__mla_job *j, const mote__row *row, const mote__que
             scratch);
 }
 
-/* Parts are whole blocks, but for the end of the last. */
-static void attend_part(const mote__mla_job *j, const mote__row *row,
-        const mote__query *q, uint32_t part, uint32_t n_parts, float *out, size_t ldo,
+void mote__attend_part(const mote__mla_job *j, const mote__row *row,
+        const mote__query *q, uint32_t part, uint32_t n_parts, float *sum, size_t ld,
         float *stats, void *scratch)
 {
     const uint32_t n = row->position + 1, blocks = n / MOTE_KV_BLOCK;
     const uint32_t begin = blocks * part / n_parts * MOTE_KV_BLOCK,
                    end = blocks * (part + 1) / n_parts * MOTE_KV_BLOCK;
-    attend(j, row, q, begin, part + 1 < n_parts ? end : n, out, ldo, stats, scratch);
-}
-
-void mote__attend_part(const mote__mla_job *j, const mote__row *row,
-        const mote__query *q, uint32_t part, uint32_t n_parts, float *sum, float *stats,
-        void *scratch)
-{
-    attend_part(
-            j, row, q, part, n_parts, sum, j->net->config.kv_lora_rank, stats, scratch);
+    attend(j, row, q, begin, part + 1 < n_parts ? end : n, sum, ld, stats, scratch);
 }
 
 /* A head's sum so far and one more part; stats as mote_kernels.attend has them.
@@ -98,9 +89,9 @@ void mote__attend_row(const mote__mla_job *j, const mote__row *row,
     }
     const uint32_t r = j->net->config.kv_lora_rank, nh = q->n_heads;
     float *all = spare + (size_t)nh * r, *stats = all + 2 * nh;
-    attend_part(j, row, q, 0, n_parts, out, ldo, all, scratch);
+    mote__attend_part(j, row, q, 0, n_parts, out, ldo, all, scratch);
     for (uint32_t p = 1; p < n_parts; p++) {
-        attend_part(j, row, q, p, n_parts, spare, r, stats, scratch);
+        mote__attend_part(j, row, q, p, n_parts, spare, r, stats, scratch);
         for (uint32_t h = 0; h < nh; h++)
             join(&j->net->k, out + h * ldo, all + 2 * h, spare + (size_t)h * r,
                     stats + 2 * h, r);

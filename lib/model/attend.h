@@ -18,17 +18,18 @@ typedef struct mote__query {
 } mote__query;
 
 enum {
-    MOTE__PARTS = 16,       /* of a row at most */
+    MOTE__PARTS = 16,        /* of a row at most */
     MOTE__PART_TOKENS = 1024 /* of a part at least */
 };
 
 /* Parts of a context of n_tokens. */
 uint32_t mote__parts_of(uint32_t n_tokens);
-/* Part `part` of n_parts of a row: sum[n_heads][kv_lora_rank] and stats[n_heads][2], as
+/* Part `part` of n_parts of a row, whole blocks but for the end of the last one:
+ * sum[n_heads] rows of kv_lora_rank, ld floats apart, and stats[n_heads][2], as
  * mote_kernels.attend has them. */
 void mote__attend_part(const mote__mla_job *j, const mote__row *row,
-        const mote__query *q, uint32_t part, uint32_t n_parts, float *sum, float *stats,
-        void *scratch);
+        const mote__query *q, uint32_t part, uint32_t n_parts, float *sum, size_t ld,
+        float *stats, void *scratch);
 /* One head's result out[kv_lora_rank]: n_parts sums joined, the first at sum and stats,
  * the next ld_sum and ld_stats floats behind. */
 void mote__attend_join(const mote__mla_job *j, float *out, const float *sum,

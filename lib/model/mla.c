@@ -100,26 +100,21 @@ static void outputs(mla_job *j, uint32_t h0, uint32_t nh, uint32_t row0, uint32_
     }
 }
 
-static void *take(uint8_t **at, size_t bytes)
-{
-    void *p = *at;
-    *at += (bytes + 63) / 64 * 64;
-    return p;
-}
-
 /* Everything between the latents and the heads' outputs, for a group of heads and a
  * tile of rows: nothing here crosses heads, so a worker needs no barrier. */
 static void attend_tile(mla_job *j, uint32_t h0, uint32_t nh, uint32_t row0, uint32_t n,
-        uint8_t *scratch)
+        uint8_t *memory)
 {
     const mote__config *c = &j->net->config;
     const uint32_t nope = c->qk_nope_head_dim, dq = nope + c->qk_rope_head_dim,
                    r = c->kv_lora_rank;
     const size_t ldq = (size_t)nh * dq, ldc = (size_t)nh * r;
-    float *q = take(&scratch, n * ldq * sizeof *q);
-    float *q_c = take(&scratch, n * ldc * sizeof *q_c);
-    float *lat = take(&scratch, n * ldc * sizeof *lat);
-    float *spare = take(&scratch, mote__attend_spare(nh, r) * sizeof *spare);
+    size_t at = 0;
+    float *q = mote__take(memory, &at, n * ldq * sizeof *q);
+    float *q_c = mote__take(memory, &at, n * ldc * sizeof *q_c);
+    float *lat = mote__take(memory, &at, n * ldc * sizeof *lat);
+    float *spare = mote__take(memory, &at, mote__attend_spare(nh, r) * sizeof *spare);
+    void *scratch = memory + at;
     queries(j, h0, nh, row0, n, q, ldq, q_c, ldc, scratch);
     for (uint32_t i = 0; i < n; i++) {
         const mote__query of_row = {q_c + i * ldc, q + i * ldq + nope, r, dq, nh};
@@ -183,7 +178,7 @@ static void part_unit(mla_job *j, uint32_t row, uint32_t unit, void *scratch)
     const mote__query q = {w->heads_c + query * r, w->heads_q + query * dq + nope, r,
             dq, heads - h0 < group ? heads - h0 : group};
     mote__attend_part(j, &j->p->rows[row], &q, part, row_units(j, row) / groups,
-            w->part_sum + sum * r, w->part_stats + sum * 2, scratch);
+            w->part_sum + sum * r, r, w->part_stats + sum * 2, scratch);
 }
 
 static void parts_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
@@ -205,8 +200,10 @@ static void outputs_range(void *arg, uint32_t begin, uint32_t end, uint32_t work
     mote__work *w = j->w;
     const uint32_t heads = j->net->config.num_attention_heads,
                    r = j->net->config.kv_lora_rank, n = j->p->n;
-    uint8_t *scratch = w->per_worker + worker * w->worker_bytes;
-    float *lat = take(&scratch, (size_t)n * r * sizeof *lat);
+    uint8_t *memory = w->per_worker + worker * w->worker_bytes;
+    size_t at = 0;
+    float *lat = mote__take(memory, &at, (size_t)n * r * sizeof *lat);
+    void *scratch = memory + at;
     for (uint32_t h = begin; h < end; h++) {
         for (uint32_t i = 0; i < n; i++) {
             const size_t sum = (size_t)i * w->max_parts * heads + h;

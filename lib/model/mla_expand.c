@@ -43,13 +43,6 @@ typedef struct expand {
     float *o;                 /* [TILE][v] */
 } expand;
 
-static void *take(uint8_t *base, size_t *at, size_t n)
-{
-    void *p = base ? base + *at : NULL;
-    *at += (n + 63) / 64 * 64;
-    return p;
-}
-
 static size_t largest(size_t a, size_t b)
 {
     return a > b ? a : b;
@@ -72,26 +65,26 @@ static size_t place(expand *e, uint8_t *base, const mote__net *net, size_t n)
     size_t at = 0;
     e->key_bytes = (mote_k_data_bytes(MOTE_K_F32, nope, r) + 63) / 64 * 64;
     e->n_key_scales = (mote_k_scale_count(MOTE_K_E4M3, nope, r) + 15) / 16 * 16;
-    e->q_act = take(base, &at, GROUP * n * form_bytes(net, dq));
-    e->top = take(base, &at, GROUP * n * sizeof(float));
-    e->total = take(base, &at, GROUP * n * sizeof(float));
-    e->c = take(base, &at, (size_t)BLOCK * r * sizeof(float));
-    e->pe = take(base, &at, (size_t)BLOCK * rope * sizeof(float));
-    e->act_k = take(base, &at, BLOCK * form_bytes(net, r));
-    e->act_v = take(base, &at, BLOCK * form_bytes(net, r));
-    e->key_w = take(base, &at, GROUP * sizeof *e->key_w);
-    e->key_data = take(base, &at, GROUP * e->key_bytes);
-    e->key_scales = take(base, &at, GROUP * e->n_key_scales * sizeof(float));
+    e->q_act = mote__take(base, &at, GROUP * n * form_bytes(net, dq));
+    e->top = mote__take(base, &at, GROUP * n * sizeof(float));
+    e->total = mote__take(base, &at, GROUP * n * sizeof(float));
+    e->c = mote__take(base, &at, (size_t)BLOCK * r * sizeof(float));
+    e->pe = mote__take(base, &at, (size_t)BLOCK * rope * sizeof(float));
+    e->act_k = mote__take(base, &at, BLOCK * form_bytes(net, r));
+    e->act_v = mote__take(base, &at, BLOCK * form_bytes(net, r));
+    e->key_w = mote__take(base, &at, GROUP * sizeof *e->key_w);
+    e->key_data = mote__take(base, &at, GROUP * e->key_bytes);
+    e->key_scales = mote__take(base, &at, GROUP * e->n_key_scales * sizeof(float));
     const size_t cells = largest(
             largest((size_t)BLOCK * dq, (size_t)BLOCK * v), (size_t)MOTE_PANEL * r);
-    e->rows = take(base, &at, cells * sizeof(float));
-    e->half = take(base, &at, cells * sizeof(uint16_t));
-    e->k_data = take(base, &at, mote_k_data_bytes(MOTE_K_F32, BLOCK, dq));
-    e->v_data = take(base, &at, mote_k_data_bytes(MOTE_K_F32, v, BLOCK));
-    e->q = take(base, &at, (size_t)TILE * dq * sizeof(float));
-    e->s = take(base, &at, (size_t)TILE * BLOCK * sizeof(float));
-    e->p_act = take(base, &at, TILE * form_bytes(net, BLOCK));
-    e->o = take(base, &at, (size_t)TILE * v * sizeof(float));
+    e->rows = mote__take(base, &at, cells * sizeof(float));
+    e->half = mote__take(base, &at, cells * sizeof(uint16_t));
+    e->k_data = mote__take(base, &at, mote_k_data_bytes(MOTE_K_F32, BLOCK, dq));
+    e->v_data = mote__take(base, &at, mote_k_data_bytes(MOTE_K_F32, v, BLOCK));
+    e->q = mote__take(base, &at, (size_t)TILE * dq * sizeof(float));
+    e->s = mote__take(base, &at, (size_t)TILE * BLOCK * sizeof(float));
+    e->p_act = mote__take(base, &at, TILE * form_bytes(net, BLOCK));
+    e->o = mote__take(base, &at, (size_t)TILE * v * sizeof(float));
     return at;
 }
 

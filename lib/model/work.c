@@ -52,7 +52,6 @@ static void place_parts(mote__work *w, const mote__net *net, placer *p)
     const mote__config *c = &net->config;
     const uint64_t heads = c->num_attention_heads, r = c->kv_lora_rank,
                    dq = c->qk_nope_head_dim + c->qk_rope_head_dim;
-    w->max_parts = mote__parts_of(w->context);
     w->few_rows = w->max_rows < MOTE__FEW_ROWS ? w->max_rows : MOTE__FEW_ROWS;
     if (w->n_workers == 1 || w->max_parts == 1)
         w->few_rows = 0;
@@ -127,7 +126,7 @@ uint64_t mote__work_bytes(const mote__net *net, uint32_t max_rows, uint32_t n_th
     mote__work w = {.max_rows = max_rows,
             .n_workers = n_threads,
             .expanded = expanded,
-            .context = context};
+            .max_parts = mote__parts_of(context)};
     placer p = {NULL, (sizeof w + 63) / 64 * 64};
     place(&w, net, &p);
     return p.at;
@@ -147,7 +146,7 @@ mote_status mote__work_open(mote__work **out, const mote__net *net, mote__memory
     w->max_rows = max_rows;
     w->n_workers = n_threads;
     w->expanded = expanded;
-    w->context = context;
+    w->max_parts = mote__parts_of(context);
     w->total_bytes = n;
     placer p = {base, (sizeof *w + 63) / 64 * 64};
     place(w, net, &p);

@@ -20,7 +20,6 @@ static inline uint32_t mote__head_group(uint32_t n_rows)
 struct mote__work {
     uint32_t max_rows, n_workers;
     uint32_t expanded; /* has room for passes with expanded attention */
-    uint32_t context;  /* positions of a row at most */
     size_t act_row;    /* bytes of the widest packed activation row */
     float *x;          /* [rows][hidden]: residual stream */
     float *xn;         /* [rows][max(hidden, ...)]: normed */
@@ -59,6 +58,14 @@ struct mote__work {
     uint64_t total_bytes;
     uint64_t weight_bytes; /* read so far: each matrix once a pass */
 };
+
+/* The next n bytes of a worker's memory, in whole lines; base NULL: only counted. */
+static inline void *mote__take(uint8_t *base, size_t *at, size_t n)
+{
+    void *p = base ? base + *at : NULL;
+    *at += (n + 63) / 64 * 64;
+    return p;
+}
 
 static inline uint64_t mote__matrix_bytes(const mote_k_matrix *m)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the measuring programs share: a clock, ending on errors, and naming a model. */
+/* What the measuring programs share: a clock, the order of figures, ending on errors,
+ * and naming a model. */
 #ifndef MOTE_TESTS_BENCH_MODEL_H
 #define MOTE_TESTS_BENCH_MODEL_H
 #include "mote/experimental.h"
@@ -15,6 +16,13 @@ static inline double seconds_of(clockid_t clock)
     struct timespec t;
     clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* For qsort() of doubles. */
+static inline int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
 }
 
 static inline void must(mote_status st, const mote_error *e)

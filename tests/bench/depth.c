@@ -12,12 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static double next_token(mote_session *s, int32_t id)
 {
     mote_error e;
@@ -62,11 +56,10 @@ int main(int argc, char **argv)
         all[i] = t[0];
         more[i] = t[1] - t[0];
     }
-    qsort(all, pairs, sizeof *all, by_size);
-    qsort(more, pairs, sizeof *more, by_size);
+    qsort(all, pairs, sizeof *all, ascending);
+    qsort(more, pairs, sizeof *more, ascending);
     printf("empty: median %.2f ms; after %u tokens: %.2f ms more, half of the pairs "
-           "within "
-           "%.2f to %.2f\n",
+           "within %.2f to %.2f\n",
             1e3 * all[pairs / 2], n, 1e3 * more[pairs / 2], 1e3 * more[pairs / 4],
             1e3 * more[pairs - 1 - pairs / 4]);
     mote_session_close(deep);

@@ -20,12 +20,6 @@ static double now(void)
     return seconds_of(CLOCK_MONOTONIC);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double tokens(mote_session *s, uint32_t turn, int32_t vocab)
 {
     double start = now();

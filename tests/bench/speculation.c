@@ -59,15 +59,9 @@ static double run(mote_session *s, uint32_t round)
     return now() - start;
 }
 
-static int up(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *x, uint32_t n)
 {
-    qsort(x, n, sizeof *x, up);
+    qsort(x, n, sizeof *x, ascending);
     return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
 }
 

@@ -181,6 +181,12 @@ mote_session *golden_session(mote_model *model, uint32_t context_tokens,
     return s;
 }
 
+void golden_tokens(int32_t *ids, uint32_t n, uint32_t vocab)
+{
+    for (uint32_t i = 0; i < n; i++)
+        ids[i] = (int32_t)(i ? (i * 2654435761u >> 7) % vocab : 0);
+}
+
 void golden_logits(mote_session *s, uint32_t n, float *out, size_t vocab_size)
 {
     for (uint32_t i = 0; i < n; i++)

@@ -64,6 +64,8 @@ const char *golden_path(const char *format, ...) __attribute__((format(printf, 1
 mote_model *golden_model(const char *path, const char *isa, uint32_t n_threads);
 mote_session *golden_session(mote_model *model, uint32_t context_tokens,
         uint32_t kv_type, uint32_t draft, uint32_t deterministic);
+/* n ids below vocab that repeat in no simple way, 0 first. */
+void golden_tokens(int32_t *ids, uint32_t n, uint32_t vocab);
 /* Logits of positions [0, n) into out[n][vocab_size]. */
 void golden_logits(mote_session *s, uint32_t n, float *out, size_t vocab_size);
 uint32_t golden_vocab(const mote_model *model);

@@ -77,12 +77,6 @@ static mote_model *bundled(uint32_t threads)
             threads);
 }
 
-static void make_tokens(int32_t *ids, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        ids[i] = (int32_t)(i ? (i * 2654435761u >> 7) % VOCAB : 0);
-}
-
 static float *rows_of(mote_session *s, uint32_t n)
 {
     float *x = malloc((size_t)n * VOCAB * sizeof *x);
@@ -99,7 +93,7 @@ static void test_prompt(void **state)
     static const uint32_t chunks[] = {1, 5, 37, 64, 128, 250}, threads[] = {1, 2, 3, 7};
     int32_t ids[N + MORE];
     (void)state;
-    make_tokens(ids, N + MORE);
+    golden_tokens(ids, N + MORE, VOCAB);
     mote_model *m = bundled(2);
     mote_session *s = session(m, MOTE_PRECISION_FINE, 0, MOTE_DRAFT_OFF), *fork;
     MUST(mote_session_eval(s, ids, N, err));
@@ -163,7 +157,7 @@ static void test_generation(void **state)
     enum { N = 200, NEW = 40 };
     int32_t ids[N], texts[4][NEW];
     (void)state;
-    make_tokens(ids, N);
+    golden_tokens(ids, N, VOCAB);
     mote_model *m = bundled(2);
     for (uint32_t d = 0; d < 4; d++) {
         static const uint32_t drafts[] = {
@@ -207,7 +201,7 @@ static void test_forms(void **state)
     int32_t ids[N];
     size_t room, n;
     (void)state;
-    make_tokens(ids, N);
+    golden_tokens(ids, N, VOCAB);
     mote_model *m = bundled(2);
     mote_session *s = session(m, MOTE_PRECISION_FINE, 0, MOTE_DRAFT_OFF);
     mote_generate_options g = MOTE_GENERATE_OPTIONS_INIT;

@@ -28,8 +28,7 @@ static void logits_of(float *out, uint32_t threads, uint32_t kv_type,
         uint32_t precision, uint32_t step)
 {
     int32_t ids[N];
-    for (uint32_t i = 0; i < N; i++)
-        ids[i] = (int32_t)(i ? (i * 2654435761u >> 7) % VOCAB : 0);
+    golden_tokens(ids, N, VOCAB);
     mote_model *m = golden_model(
             golden_path("%s/oracle/v3-yarn-long", getenv("MOTE_TEST_DATA")), NULL,
             threads);

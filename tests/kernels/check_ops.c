@@ -594,6 +594,8 @@ static void check_attend_parts(
     enum { H = 3, C = 64, P = 16, N = 150, CUT = 64 };
     cache x = cache_of(scalar, MOTE_K_KV_BF16, s, N, 1);
     const void *const *blocks = (const void *const *)x.blocks;
+    /* Rounded weights (bf16) are rounded relative to another top. */
+    const double bound = k->attend_bf16 == run && run != k->attend ? 0x1p-7 : 1e-5;
     float q[H * C], p[H * P], whole[H * C], sum[3][H * C], stats[3][2 * H];
     fill(q, H * C);
     fill(p, H * P);
@@ -612,9 +614,6 @@ static void check_attend_parts(
                 (double)a[0], (double)b[0], (double)all[0]);
         for (int i = h * C; i < (h + 1) * C; i++) {
             const double joined = (sum[1][i] * wa + sum[2][i] * wb) / total;
-            /* Rounded weights (bf16) are rounded relative to another top. */
-            const double bound =
-                    k->attend_bf16 == run && run != k->attend ? 0x1p-7 : 1e-5;
             CHECK(sum[0][i] * (1.0f / all[1]) == whole[i],
                     "head %d: [%d] %g / %g, not %g", h, i, (double)sum[0][i],
                     (double)all[1], (double)whole[i]);
