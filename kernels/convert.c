@@ -30,6 +30,23 @@ float mote_k_e4m3_to_f32(uint8_t v)
     return float_of(sign | ((mag << 20) + (120u << 23)));
 }
 
+size_t mote_k_e4m3_nan(const uint8_t *v, size_t n)
+{
+    enum { RUN = 256 }; /* looked at as a whole, which compilers vectorise */
+    for (size_t at = 0; at < n; at += RUN) {
+        const size_t m = n - at < RUN ? n - at : RUN;
+        uint8_t top = 0;
+        for (size_t i = 0; i < m; i++) { /* doubled: the sign leaves, NaN is largest */
+            const uint8_t b = (uint8_t)(v[at + i] << 1);
+            top = b > top ? b : top;
+        }
+        for (size_t i = 0; top == 0xfe; i++)
+            if ((v[at + i] & 0x7fu) == 0x7fu)
+                return at + i;
+    }
+    return n;
+}
+
 uint8_t mote_k_f32_to_e4m3(float v)
 {
     const uint32_t b = bits_of(v), mag = b & 0x7fffffffu;

@@ -10,7 +10,9 @@
  * rows are padded with zeros to a multiple of 16 and columns to k_pad = a multiple of 16.
  * Panel p holds rows 16p..16p+15. "Group" = 4 consecutive k of 16 rows.
  *   E4M3  per group 64 bytes: [row 16][k 4].       scales: float [n_panels][k_blocks],
- *         one per 128 columns: W = e4m3 * scale (128x128 checkpoint blocks fit exactly)
+ *         one per 128 columns: W = e4m3 * scale (128x128 checkpoint blocks fit exactly).
+ *         No NaN: whoever reads weights from outside refuses it, so that kernels need not
+ *         look for it; they take it for NaN or for 480
  *   BF16  per group 128 bytes: [row 16][k 4] of uint16
  *   F32   per k 64 bytes: [k][row 16] of float
  *   I8    per group 64 bytes: [row 16][k 4], symmetric in [-127,127].
@@ -179,6 +181,7 @@ void mote_k_quant_i4(void *panel, const float *rows, size_t ld, uint32_t n_live,
 void mote_k_unpack(float *rows, size_t ld, const mote_k_matrix *w, uint32_t panel);
 
 float mote_k_e4m3_to_f32(uint8_t v);
+size_t mote_k_e4m3_nan(const uint8_t *v, size_t n); /* index of the first NaN; n: none */
 uint8_t mote_k_f32_to_e4m3(float v); /* round to nearest even, saturating at 448, NaN stays */
 float mote_k_bf16_to_f32(uint16_t v);
 uint16_t mote_k_f32_to_bf16(float v); /* round to nearest even */

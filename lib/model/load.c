@@ -85,8 +85,18 @@ static mote_status read_scales(float *dst, const mote__slot *s,
 static mote_status read_rows(const mote__slot *s, const mote__checkpoint *ck,
         uint64_t row, uint32_t n, uint8_t *raw, mote_error *err)
 {
-    uint64_t step = (uint64_t)source_cols(s) * mote__dtype_bytes(s->source->dtype);
-    return mote__checkpoint_read(ck, s->source, row * step, n * step, raw, err);
+    const uint64_t cols = source_cols(s),
+                   step = cols * mote__dtype_bytes(s->source->dtype);
+    mote_status st =
+            mote__checkpoint_read(ck, s->source, row * step, n * step, raw, err);
+    if (st < 0 || s->source->dtype != MOTE__DTYPE_F8_E4M3)
+        return st;
+    const uint64_t count = n * cols, nan = mote_k_e4m3_nan(raw, (size_t)count);
+    if (nan < count)
+        return mote__fail(err, MOTE_E_FORMAT, "tensor %s: weight [%llu][%llu] is NaN",
+                s->source->name, (unsigned long long)(row + nan / cols),
+                (unsigned long long)(nan % cols));
+    return MOTE_OK;
 }
 
 /* Multiply decoded rows by their block scales (for slots kept as floats). */

@@ -220,6 +220,11 @@ static void finish_range(void *arg, uint32_t begin, uint32_t end, uint32_t worke
         item *it = &k->items[i];
         it->stored = (size_t)it->unit->n_bytes;
         const uint8_t *stored = it->raw;
+        /* Weights that are no numbers, of a type in which they may be, show here. */
+        if (mote__unit_check(it->raw, it->unit, &k->to, &err) < 0) {
+            take_error(k, &err);
+            return;
+        }
         if (k->level) {
             if (mote__unit_compress(it->frame, mote__unit_bound(it->stored),
                         &it->stored, it->raw, it->unit, &k->to, k->level, it->work,

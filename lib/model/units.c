@@ -230,19 +230,60 @@ mote_status mote__unit_expand(uint8_t *raw, const uint8_t *frame, size_t n,
     return MOTE_OK;
 }
 
-/* Index of the first of the floats in [begin, end) of the arena that is not finite,
- * from `base` on; UINT64_MAX: there is none. `raw` holds the bytes of unit u. */
-static uint64_t not_finite(
-        const uint8_t *raw, const mote__unit *u, uint64_t base, uint64_t end)
+/* What a unit has of bytes [begin, end) of the arena: *n of them, from *at on; returns
+ * where they lie in `raw`, the unit's bytes. */
+static const uint8_t *bytes_in(const uint8_t *raw, const mote__unit *u, uint64_t begin,
+        uint64_t end, uint64_t *at, size_t *n)
 {
-    uint64_t at = base > u->offset ? base : u->offset;
-    end = end < u->offset + u->n_bytes ? end : u->offset + u->n_bytes;
-    for (; at + 4 <= end; at += 4) {
+    const uint64_t last = u->offset + u->n_bytes;
+    *at = begin > u->offset ? begin : u->offset;
+    end = end < last ? end : last;
+    *n = end > *at ? (size_t)(end - *at) : 0;
+    return *n ? raw + (*at - u->offset) : raw;
+}
+
+/* Each of these returns the index, in its slot, of the first number in unit u that is
+ * not finite; UINT64_MAX: there is none. Floats in [begin, end) of the arena: */
+static uint64_t bad_float(
+        const uint8_t *raw, const mote__unit *u, uint64_t begin, uint64_t end)
+{
+    uint64_t at;
+    size_t n;
+    const uint8_t *bytes = bytes_in(raw, u, begin, end, &at, &n);
+    for (size_t i = 0; i + 4 <= n; i += 4) {
         uint32_t bits;
-        memcpy(&bits, raw + (at - u->offset), 4);
+        memcpy(&bits, bytes + i, 4);
         if ((bits & 0x7f800000u) == 0x7f800000u)
-            return (at - base) / 4;
+            return (at - begin + i) / 4;
     }
+    return UINT64_MAX;
+}
+
+static uint64_t bad_e4m3(const uint8_t *raw, const mote__unit *u, const mote__slot *s)
+{
+    uint64_t at;
+    size_t n;
+    const uint8_t *bytes = bytes_in(raw, u, s->offset, s->offset + s->n_bytes, &at, &n);
+    const size_t nan = mote_k_e4m3_nan(bytes, n);
+    return nan < n ? at - s->offset + nan : UINT64_MAX;
+}
+
+/* Scales of int4 lie before the columns that they scale. */
+static uint64_t bad_int4_scale(
+        const uint8_t *raw, const mote__unit *u, const mote__slot *s)
+{
+    uint64_t at;
+    size_t n;
+    const uint8_t *bytes = bytes_in(raw, u, s->offset, s->offset + s->n_bytes, &at, &n);
+    for (size_t p = 0; p + MOTE_I4_PART_BYTES <= n; p += MOTE_I4_PART_BYTES)
+        for (size_t i = 0; i < MOTE_I4_PART_SCALES; i += 2) {
+            uint16_t bits;
+            memcpy(&bits, bytes + p + i, 2);
+            if ((bits & 0x7f80u) == 0x7f80u)
+                return (at - s->offset + p) / MOTE_I4_PART_BYTES *
+                               (MOTE_I4_PART_SCALES / 2) +
+                       i / 2;
+        }
     return UINT64_MAX;
 }
 
@@ -252,12 +293,17 @@ mote_status mote__unit_check(
     for (uint32_t i = 0; i < u->n_slots; i++) {
         const mote__slot *s = &l->slots[u->slot + i];
         uint64_t bad = UINT64_MAX;
-        const char *what = "value";
-        if (s->form == MOTE__FORM_ROWS_F32 && s->role != MOTE__ROLE_EMBED)
-            bad = not_finite(raw, u, s->offset, s->offset + s->n_bytes);
-        if (bad == UINT64_MAX && s->scale_bytes) {
-            bad = not_finite(raw, u, s->scale_offset, s->scale_offset + s->scale_bytes);
-            what = "scale";
+        const char *what = "scale";
+        if (s->scale_bytes)
+            bad = bad_float(raw, u, s->scale_offset, s->scale_offset + s->scale_bytes);
+        else if (s->form == MOTE_K_I4)
+            bad = bad_int4_scale(raw, u, s);
+        if (bad == UINT64_MAX && s->form == MOTE_K_E4M3) {
+            bad = bad_e4m3(raw, u, s);
+            what = "weight";
+        } else if (s->form == MOTE__FORM_ROWS_F32 && s->role != MOTE__ROLE_EMBED) {
+            bad = bad_float(raw, u, s->offset, s->offset + s->n_bytes);
+            what = "value";
         }
         if (bad != UINT64_MAX)
             return mote__fail(err, MOTE_E_FORMAT,

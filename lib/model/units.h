@@ -34,8 +34,8 @@ mote_status mote__unit_compress(uint8_t *dst, size_t capacity, size_t *length,
         uint8_t *work, mote_error *err);
 mote_status mote__unit_expand(uint8_t *raw, const uint8_t *frame, size_t n,
         const mote__unit *u, const mote__layout *l, uint8_t *work, mote_error *err);
-/* Norms, routers, their bias and scales must be finite: one that is not makes every
- * token wrong. `raw` holds the unit's bytes. */
+/* Norms, routers, their bias, scales and weights of e4m3 must be finite: one that is not
+ * makes every token wrong. `raw` holds the unit's bytes. */
 mote_status mote__unit_check(const uint8_t *raw, const mote__unit *u,
         const mote__layout *l, mote_error *err);
 #endif

@@ -179,6 +179,24 @@ static void a_scale_that_is_no_number_is_an_error(void **state)
     close_damaged(&d);
 }
 
+/* e4m3 has no infinity, but NaN: in any weight it is an error on opening. */
+static void an_e4m3_weight_that_is_no_number_is_an_error(void **state)
+{
+    (void)state;
+    damaged d = open_damaged("v3-fp8-ue8m0");
+    tensor t;
+    size_t n = 0;
+    for (size_t at = 0; next_tensor(&d, &at, ".weight", &t);) {
+        if (strcmp(t.dtype, "F8_E4M3") != 0)
+            continue;
+        t.bytes[n * 7919 % t.n_bytes] = n % 2 ? 0x7f : (char)0xff;
+        must_fail(&d, MOTE_E_FORMAT, t.name);
+        n++;
+    }
+    assert_true(n > 15);
+    close_damaged(&d);
+}
+
 /* "All shapes are checked against the config before anything is computed." */
 static void a_weight_of_the_wrong_shape_is_an_error(void **state)
 {
@@ -308,6 +326,35 @@ static void nan_weights_are_a_numeric_error(void **state)
     close_damaged(&d);
 }
 
+/* A weight that is no number, where the pack's type can say so: packing is refused. */
+static void packing_nan_weights_is_an_error(void **state)
+{
+    static const uint32_t types[] = {
+            MOTE_TYPE_FP8, MOTE_TYPE_INT8, MOTE_TYPE_INT4, MOTE_TYPE_INT4_ALL};
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    (void)state;
+    damaged d = open_damaged("v3-f32");
+    tensor t;
+    size_t n = 0;
+    for (size_t at = 0; next_tensor(&d, &at, "_proj.weight", &t); n++) {
+        mote_pack_options o = MOTE_PACK_OPTIONS_INIT;
+        o.type = types[n % 4];
+        memcpy(t.bytes + n * 7919 % (t.n_bytes / 4) * 4, &bad[n % 3], 4);
+        write_file(golden_path("%s/model.safetensors", d.dir), d.data, d.size);
+        memcpy(d.data, d.good, d.size);
+        char path[80];
+        snprintf(path, sizeof path, "%s/nan.mote", d.dir);
+        mote_error err = {0};
+        assert_int_equal(mote_pack_write(d.dir, path, &o, &err), MOTE_E_FORMAT);
+        if (!strstr(err.message, "is not finite"))
+            print_error("%s: %s\n", t.name, err.message);
+        assert_non_null(strstr(err.message, "is not finite"));
+        assert_int_equal(access(path, F_OK), -1);
+    }
+    assert_true(n > 20);
+    close_damaged(&d);
+}
+
 /* "fp16 overflows on this family": a residual stream of 10^6, far above 65504, through
  * every cache type and precision. */
 static void activations_beyond_fp16(void **state)
@@ -363,10 +410,12 @@ int main(void)
             cmocka_unit_test(an_absent_scale_is_an_error),
             cmocka_unit_test(a_scale_of_the_wrong_shape_is_an_error),
             cmocka_unit_test(a_scale_that_is_no_number_is_an_error),
+            cmocka_unit_test(an_e4m3_weight_that_is_no_number_is_an_error),
             cmocka_unit_test(a_weight_of_the_wrong_shape_is_an_error),
             cmocka_unit_test(an_absent_weight_is_an_error),
             cmocka_unit_test(weights_that_do_not_go_together_are_an_error),
             cmocka_unit_test(nan_weights_are_a_numeric_error),
+            cmocka_unit_test(packing_nan_weights_is_an_error),
             cmocka_unit_test(activations_beyond_fp16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,8 +39,20 @@ static unsigned e4m3_nearest(double v)
 
 static void check_e4m3(check *c)
 {
+    uint8_t codes[700];
+    for (size_t i = 0; i < sizeof codes; i++)
+        codes[i] = (uint8_t)(i % 254 < 127 ? i % 254 : i % 254 + 1);
+    check_that(c, mote_k_e4m3_nan(codes, sizeof codes) == sizeof codes, "e4m3: a NaN");
     for (unsigned q = 0; q < 256; q++) {
         const float f = mote_k_e4m3_to_f32((uint8_t)q);
+        const size_t at = check_below(c, sizeof codes);
+        const uint8_t was = codes[at];
+        codes[at] = (uint8_t)q;
+        check_that(c,
+                mote_k_e4m3_nan(codes, sizeof codes) == (isnan(f) ? at : sizeof codes),
+                "e4m3 %02x at %zu: found at %zu", q, at,
+                mote_k_e4m3_nan(codes, sizeof codes));
+        codes[at] = was;
         const double d = e4m3_value(q);
         check_that(c, isnan(d) ? isnan(f) : (double)f == d, "e4m3 %02x is %g, not %g",
                 q, (double)f, d);

@@ -578,11 +578,32 @@ static void test_bombs(void **state)
     free(path);
 }
 
-/* A norm, router, bias or scale that is no number, with every checksum right. */
+/* n bytes that are no number, with every checksum right, are refused however the pack
+ * is opened. */
+static void must_refuse(kit_pack *k, uint8_t *at, const void *bad, size_t n,
+        uint32_t role, const char *what)
+{
+    uint8_t was[4];
+    mote_error err = {0};
+    memcpy(was, at, n);
+    memcpy(at, bad, n);
+    kit_repair(k, k->data, k->size, 1);
+    for (uint32_t map = MOTE_MAP_AUTO; map <= MOTE_MAP_OFF; map += MOTE_MAP_OFF) {
+        assert_int_equal(open_bytes(k->data, k->size, map, &err), MOTE_E_FORMAT);
+        assert_non_null(strstr(err.message, "is not finite"));
+        assert_non_null(strstr(err.message, mote__role_name(role)));
+    }
+    assert_int_equal(verify(k->data, k->size, &err), MOTE_E_FORMAT);
+    assert_non_null(strstr(err.message, what));
+    memcpy(at, was, n);
+}
+
+/* A norm, router, bias, scale or weight of e4m3 that is no number. */
 static void test_numbers(void **state)
 {
     (void)state;
-    for (uint32_t type = MOTE_TYPE_KEEP; type <= MOTE_TYPE_INT8; type++) {
+    uint32_t n_weights = 0;
+    for (uint32_t type = MOTE_TYPE_KEEP; type <= MOTE_TYPE_INT4_ALL; type++) {
         char *path = kit_make("v3-tied", "n.mote", type, 0);
         mote__pack_file p;
         mote__file f;
@@ -598,32 +619,36 @@ static void test_numbers(void **state)
         for (size_t i = 0; i < l.n_slots; i++) {
             const mote__slot *s = &l.slots[i];
             int rows = s->form == MOTE__FORM_ROWS_F32 && s->role != MOTE__ROLE_EMBED;
-            if ((!rows && !s->scale_bytes) || seen[s->role]++ > 1)
+            if ((!rows && !s->scale_bytes && s->form != MOTE_K_I4) ||
+                    seen[s->role]++ > 1)
                 continue;
             static const float no[] = {NAN, INFINITY, -INFINITY};
-            float v = no[i % 3];
-            uint8_t *at = k.data + base +
-                          (rows ? s->offset + s->n_bytes - 4
-                                : s->scale_offset + s->scale_bytes - 4);
-            uint8_t was[4];
-            memcpy(was, at, 4);
-            memcpy(at, &v, 4);
-            kit_repair(&k, k.data, k.size, 1);
-            mote_error err = {0};
-            for (uint32_t map = MOTE_MAP_AUTO; map <= MOTE_MAP_OFF;
-                    map += MOTE_MAP_OFF) {
-                assert_int_equal(open_bytes(k.data, k.size, map, &err), MOTE_E_FORMAT);
-                assert_non_null(strstr(err.message, "is not finite"));
-                assert_non_null(strstr(err.message, mote__role_name(s->role)));
+            if (s->form == MOTE_K_I4) { /* the last scale of a part, bf16 */
+                const uint64_t part = s->n_bytes / MOTE_I4_PART_BYTES * (i % 4) / 4;
+                const uint16_t bits = mote_k_f32_to_bf16(no[i % 3]);
+                must_refuse(&k,
+                        k.data + base + s->offset + part * MOTE_I4_PART_BYTES +
+                                MOTE_I4_PART_SCALES - 2,
+                        &bits, 2, s->role, "scale");
+                n_scales++;
+                continue;
             }
-            assert_int_equal(verify(k.data, k.size, &err), MOTE_E_FORMAT);
-            assert_non_null(strstr(err.message, rows ? "value" : "scale"));
-            memcpy(at, was, 4);
+            must_refuse(&k,
+                    k.data + base +
+                            (rows ? s->offset + s->n_bytes - 4
+                                  : s->scale_offset + s->scale_bytes - 4),
+                    &no[i % 3], 4, s->role, rows ? "value" : "scale");
             n_values += (uint32_t)rows;
             n_scales += (uint32_t)!rows;
+            if (s->form == MOTE_K_E4M3) {
+                static const uint8_t nan[] = {0x7f, 0xff};
+                must_refuse(&k, k.data + base + s->offset + s->n_bytes * (i % 3) / 3,
+                        &nan[i % 2], 1, s->role, "weight");
+                n_weights++;
+            }
         }
         assert_true(n_values >= 8);
-        assert_true(type != MOTE_TYPE_INT8 || n_scales >= 8);
+        assert_true(type < MOTE_TYPE_INT8 || n_scales >= 8);
         kit_repair(&k, k.data, k.size, 1);
         assert_int_equal(open_bytes(k.data, k.size, 0, NULL), MOTE_OK);
         mote__layout_free(&l);
@@ -631,6 +656,7 @@ static void test_numbers(void **state)
         kit_close(&k);
         free(path);
     }
+    assert_true(n_weights >= 8);
 }
 
 static int done(void **state)
