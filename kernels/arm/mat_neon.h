@@ -117,15 +117,12 @@ ALWAYS void floats_of_int8(float32x4_t *out, int8x16_t v)
 }
 
 /* e4m3 bytes become fp16 values / 256: sign, magnitude shifted by one into the high
- * byte, its last bit on top of the low byte. Subnormals come out right; NaN is put in.
- */
+ * byte, its last bit on top of the low byte. Subnormals come out right. */
 ALWAYS void floats_of_e4m3(float32x4_t *out, uint8x16_t v)
 {
-    const uint8x16_t nan = vceqq_u8(vorrq_u8(v, vdupq_n_u8(0x80)), vdupq_n_u8(0xff));
-    uint8x16_t high =
+    const uint8x16_t high =
             vandq_u8(vreinterpretq_u8_s8(vshrq_n_s8(vreinterpretq_s8_u8(v), 1)),
                     vdupq_n_u8(0xbf));
-    high = vorrq_u8(high, nan);
     const uint8x16_t low = vshlq_n_u8(v, 7);
     const float16x8_t a = vreinterpretq_f16_u8(vzip1q_u8(low, high));
     const float16x8_t b = vreinterpretq_f16_u8(vzip2q_u8(low, high));

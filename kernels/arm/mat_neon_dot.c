@@ -59,7 +59,6 @@ ALWAYS void bf16_of_e4m3(bfloat16x8_t *out, uint8x16_t v)
     uint8x16_t high = vaddq_u8(vshrq_n_u8(m, 4), vdupq_n_u8(0x3c));
     high = vqtbx1q_u8(high, vld1q_u8(high_bytes), m);
     const uint8x16_t low = vqtbx1q_u8(vshlq_n_u8(v, 4), vld1q_u8(low_bytes), m);
-    high = vorrq_u8(high, vceqq_u8(m, vdupq_n_u8(0x7f))); /* NaN */
     high = vorrq_u8(high, vandq_u8(v, vdupq_n_u8(0x80)));
     out[0] = vreinterpretq_bf16_u8(vzip1q_u8(low, high));
     out[1] = vreinterpretq_bf16_u8(vzip2q_u8(low, high));

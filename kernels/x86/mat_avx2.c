@@ -88,23 +88,9 @@ INLINE VI vi_sra(VI a, int n)
 {
     return _mm256_srai_epi32(a, n);
 }
-INLINE VI vi_sll16(VI a, int n)
+INLINE VI vi_sra16(VI a, int n)
 {
-    return _mm256_slli_epi16(a, n);
-}
-/* A shift by 4. Shifts share a pipe with the multiply-adds (Zen 3), products of
- * integers have one of their own besides: one token is 2 to 3 % faster in cache. */
-INLINE VI vi_sra4_16(VI a)
-{
-    return _mm256_mulhi_epi16(a, _mm256_set1_epi16(1 << 12));
-}
-INLINE VI vi_add8(VI a, VI b)
-{
-    return _mm256_add_epi8(a, b);
-}
-INLINE VI vi_max8(VI a, VI b)
-{
-    return _mm256_max_epu8(a, b);
+    return _mm256_srai_epi16(a, n);
 }
 INLINE VI vi_and(VI a, VI b)
 {
@@ -130,10 +116,6 @@ INLINE VI vi_maddubs(VI a, VI b)
 {
     return _mm256_maddubs_epi16(a, b);
 }
-INLINE VI vi_equal8(VI a, VI b)
-{
-    return _mm256_cmpeq_epi8(a, b);
-}
 INLINE V vi_float(VI a)
 {
     return _mm256_castsi256_ps(a);
@@ -141,14 +123,6 @@ INLINE V vi_float(VI a)
 INLINE V vi_convert(VI a)
 {
     return _mm256_cvtepi32_ps(a);
-}
-
-/* NaN in the lanes where any bit of m is set. */
-INLINE V v_nan_where(V a, VI m)
-{
-    const VI clear = _mm256_cmpeq_epi32(m, _mm256_setzero_si256());
-    return _mm256_or_ps(
-            a, _mm256_castsi256_ps(_mm256_andnot_si256(clear, vi_set1(-1))));
 }
 
 /* p * 2^n, in two steps, since 2^n alone may leave the range of floats. */

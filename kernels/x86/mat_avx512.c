@@ -92,21 +92,9 @@ INLINE VI vi_sra(VI a, int n)
 {
     return _mm512_sra_epi32(a, _mm_cvtsi32_si128(n));
 }
-INLINE VI vi_sll16(VI a, int n)
+INLINE VI vi_sra16(VI a, int n)
 {
-    return _mm512_sll_epi16(a, _mm_cvtsi32_si128(n));
-}
-INLINE VI vi_sra4_16(VI a)
-{
-    return _mm512_srai_epi16(a, 4);
-}
-INLINE VI vi_add8(VI a, VI b)
-{
-    return _mm512_add_epi8(a, b);
-}
-INLINE VI vi_max8(VI a, VI b)
-{
-    return _mm512_max_epu8(a, b);
+    return _mm512_sra_epi16(a, _mm_cvtsi32_si128(n));
 }
 INLINE VI vi_and(VI a, VI b)
 {
@@ -132,10 +120,6 @@ INLINE VI vi_maddubs(VI a, VI b)
 {
     return _mm512_maddubs_epi16(a, b);
 }
-INLINE VI vi_equal8(VI a, VI b)
-{
-    return _mm512_movm_epi8(_mm512_cmpeq_epi8_mask(a, b));
-}
 INLINE V vi_float(VI a)
 {
     return _mm512_castsi512_ps(a);
@@ -143,13 +127,6 @@ INLINE V vi_float(VI a)
 INLINE V vi_convert(VI a)
 {
     return _mm512_cvtepi32_ps(a);
-}
-
-/* NaN in the lanes where any bit of m is set. */
-INLINE V v_nan_where(V a, VI m)
-{
-    return _mm512_mask_mov_ps(
-            a, _mm512_test_epi32_mask(m, m), _mm512_castsi512_ps(vi_set1(0x7fc00000)));
 }
 
 /* 16 rows of a bf16 group: dwords of columns 0, 1 and of columns 2, 3. */

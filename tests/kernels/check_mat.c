@@ -280,7 +280,7 @@ static void check_gate_up(check *c, uint32_t type, uint32_t form, uint32_t n_row
 }
 
 /* Infinities and NaN stay in their token or row, and are seen there as scalar sees
- * them. */
+ * them; but NaN of e4m3, which no loader lets in, may be a number there. */
 static void check_non_finite(check *c, uint32_t type, uint32_t form)
 {
     enum { ROWS = 20, COLUMNS = 150, TOKENS = 7 };
@@ -305,7 +305,9 @@ static void check_non_finite(check *c, uint32_t type, uint32_t form)
     for (uint32_t i = 0; i < TOKENS; i++)
         for (uint32_t r = 0; r < ROWS; r++) {
             const float want = y[0][i][r], got = y[1][i][r];
-            const int finite = i % 2 == 0 && (type != MOTE_K_E4M3 || r != 3);
+            if (type == MOTE_K_E4M3 && r == 3)
+                continue;
+            const int finite = i % 2 == 0;
             check_that(c,
                     finite == (isfinite(want) != 0) &&
                             (isnan(want)             ? isnan(got)
