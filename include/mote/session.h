@@ -54,13 +54,16 @@ typedef struct mote_session mote_session;
 #define MOTE_DRAFT_MTP 2u   /**< always draft with the MTP module */
 #define MOTE_DRAFT_NGRAM 3u /**< draft by looking back in the text */
 
-#define MOTE_ATTENTION_DEFAULT 0u  /**< absorbed */
+/** Expanded; absorbed with `deterministic`, or with prefill_tokens (or a context) below
+ * ::MOTE_EXPANDED_TOKENS. */
+#define MOTE_ATTENTION_DEFAULT 0u
 #define MOTE_ATTENTION_ABSORBED 1u /**< over the latents: one form for every token */
 /** Over keys and values made of the latents, for tokens that one call of
  * mote_session_eval() or mote_session_prompt() computes ::MOTE_EXPANDED_TOKENS or more
- * of; other tokens absorbed. Long prompts are faster; the two forms round differently. */
+ * of; other tokens absorbed. Long prompts are faster; the two forms round differently.
+ * Not with `deterministic`. */
 #define MOTE_ATTENTION_EXPANDED 2u
-#define MOTE_EXPANDED_TOKENS 128u /**< new tokens of a call that attend expanded */
+#define MOTE_EXPANDED_TOKENS 256u /**< new tokens of a call that attend expanded */
 
 /** How to make a session. Zero means default. Fields are only ever appended. */
 typedef struct mote_session_options {
@@ -69,7 +72,7 @@ typedef struct mote_session_options {
     uint32_t prefill_tokens;   /**< tokens computed at once; 0: 512 */
     uint32_t kv_type;          /**< MOTE_KV_... */
     uint32_t precision;        /**< MOTE_PRECISION_... */
-    uint32_t deterministic;    /**< 1: same bits for any prefill chunking */
+    uint32_t deterministic;    /**< 1: same bits however a text is fed */
     uint32_t keep_tokens;      /**< last positions whose logits can be asked for; 0: as
                                     prefill_tokens; UINT32_MAX: all */
     uint32_t draft;            /**< MOTE_DRAFT_... */

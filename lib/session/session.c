@@ -52,7 +52,15 @@ static mote_status resolve(
         o->kv_type = exact <= KV_EXACT_MAX ? MOTE_KV_F32 : MOTE_KV_BF16;
     }
     o->precision = at_least(o->precision, MOTE_PRECISION_FINE);
-    o->attention = at_least(o->attention, MOTE_ATTENTION_ABSORBED);
+    if (o->attention == MOTE_ATTENTION_EXPANDED && o->deterministic)
+        return mote__fail(err, MOTE_E_INVALID,
+                "option attention: expected absorbed with deterministic, found "
+                "expanded");
+    /* Chunks of fewer rows would make keys and values of the context for too few. */
+    if (o->attention == MOTE_ATTENTION_DEFAULT)
+        o->attention = o->deterministic || o->prefill_tokens < MOTE_EXPANDED_TOKENS
+                               ? MOTE_ATTENTION_ABSORBED
+                               : MOTE_ATTENTION_EXPANDED;
     o->keep_tokens = at_least(o->keep_tokens, o->prefill_tokens);
     if (o->keep_tokens > o->context_tokens)
         o->keep_tokens = o->context_tokens;
@@ -69,10 +77,21 @@ static uint32_t kv_of(uint32_t kv_type)
                                     : MOTE_K_KV_BF16;
 }
 
+static uint32_t may_expand(const mote_session_options *o)
+{
+    return o->attention == MOTE_ATTENTION_EXPANDED &&
+           o->context_tokens >= MOTE_EXPANDED_TOKENS;
+}
+
 static uint64_t work_bytes(const mote_model *m, const mote_session_options *o)
 {
     return mote__work_bytes(&m->net, o->prefill_tokens, mote__pool_threads(m->pool),
-            o->attention == MOTE_ATTENTION_EXPANDED, o->context_tokens);
+            may_expand(o), o->context_tokens);
+}
+
+uint32_t mote__session_may_expand(const mote_session *s)
+{
+    return may_expand(&s->o);
 }
 
 /* Arrays of a session, and the one allocation they share. */
@@ -166,8 +185,7 @@ static mote_status open_sized(mote_session **out, mote_model *m,
                                     c->qk_rope_head_dim, err);
     if (st >= 0)
         st = mote__work_open(&s->work, &m->net, &m->memory, o->prefill_tokens,
-                mote__pool_threads(m->pool), o->attention == MOTE_ATTENTION_EXPANDED,
-                s->context, err);
+                mote__pool_threads(m->pool), may_expand(o), s->context, err);
     if (st >= 0)
         st = mote__sampler_open(&s->sampler, &m->memory, c->vocab_size, err);
     if (st < 0) {

@@ -3,7 +3,7 @@
  * conversation survives the process and goes on with the same bits.
  *
  *   0  "MOTESNAP"            8 bytes
- *   8  version               u32, 2
+ *   8  version               u32, 3
  *  12  kv type               u32
  *  16  layers, kv_lora_rank, rope, hidden_size   4 x u32
  *  32  tokens                u32
@@ -12,8 +12,9 @@
  *  48  sampler seed, index   2 x u64
  *  64  payload bytes         u64, before compression
  *  72  hash of bytes 0..71   u64 (FNV-1a)
- *  80  a zstd frame with checksum: tokens i32[n], the hidden state after the last
- *      token f32[hidden_size], then per layer and block the live rows of each array:
+ *  80  a zstd frame with checksum: tokens i32[n], a bit per token that attended in
+ *      expanded form u32[(n + 31) / 32], the hidden state after the last token
+ *      f32[hidden_size], then per layer and block the live rows of each array:
  *      of the MTP module's layer only the positions said above
  *  -8  hash of all bytes before it   u64 (XXH64): zstd's own checksum is of what
  *      comes out, and not every byte of a frame changes that
@@ -30,7 +31,7 @@
 #include <string.h>
 #include <zstd.h>
 
-enum { HEADER = 80, TRAILER = 8, VERSION = 2, CHUNK = 1 << 17, LEVEL = 1 };
+enum { HEADER = 80, TRAILER = 8, VERSION = 3, CHUNK = 1 << 17, LEVEL = 1 };
 static const char magic[8] = {'M', 'O', 'T', 'E', 'S', 'N', 'A', 'P'};
 
 static uint64_t fnv(const uint8_t *p, size_t n)
@@ -69,14 +70,34 @@ static uint32_t live_rows(
     return layer < s->model->net.config.num_hidden_layers ? n_tokens : mtp_eval;
 }
 
+/* What is not in the cache. */
+typedef struct text {
+    int32_t *tokens;
+    uint32_t *expanded;
+    float *state;
+} text;
+
+static size_t form_bytes(uint32_t n_tokens)
+{
+    return ((size_t)n_tokens + 31) / 32 * sizeof(uint32_t);
+}
+
+/* Bits behind the last token, of what was there once, tell nothing. */
+static void trim_forms(uint32_t *expanded, uint32_t n_tokens)
+{
+    if (n_tokens % 32)
+        expanded[n_tokens / 32] &= (1u << n_tokens % 32) - 1;
+}
+
 static mote_status walk(const mote_session *s, const mote__kv *kv, uint32_t n_tokens,
-        uint32_t mtp_eval, int32_t *tokens, float *state, piece_fn fn, void *user,
-        mote_error *err)
+        uint32_t mtp_eval, const text *t, piece_fn fn, void *user, mote_error *err)
 {
     const mote__config *c = &s->model->net.config;
-    mote_status st = fn(user, tokens, n_tokens * sizeof *tokens, err);
+    mote_status st = fn(user, t->tokens, n_tokens * sizeof *t->tokens, err);
+    if (st >= 0)
+        st = fn(user, t->expanded, form_bytes(n_tokens), err);
     if (st >= 0 && n_tokens)
-        st = fn(user, state, c->hidden_size * sizeof *state, err);
+        st = fn(user, t->state, c->hidden_size * sizeof *t->state, err);
     segment seg[3];
     uint32_t n_seg = segments(seg, kv->type, c->kv_lora_rank, c->qk_rope_head_dim);
     for (uint32_t l = 0; l < kv->n_layers; l++) {
@@ -103,7 +124,7 @@ static uint64_t payload_bytes(
         row += seg[i].row;
     for (uint32_t l = 0; l < s->kv.n_layers; l++)
         rows += live_rows(s, l, n_tokens, mtp_eval);
-    return row * rows + n_tokens * sizeof(int32_t) +
+    return row * rows + n_tokens * sizeof(int32_t) + form_bytes(n_tokens) +
            (n_tokens ? c->hidden_size * sizeof(float) : 0);
 }
 
@@ -208,12 +229,13 @@ static mote_status save(mote_session *s, sink *k, mote_error *err)
     ZSTD_CCtx_setParameter(k->z, ZSTD_c_compressionLevel, LEVEL);
     ZSTD_CCtx_setParameter(k->z, ZSTD_c_checksumFlag, 1);
     mote__hash_begin(&k->hash, 0);
+    trim_forms(s->expanded, s->n_tokens);
     st = emit(k, h, HEADER, err);
+    const text t = {s->tokens, s->expanded,
+            (float *)(uintptr_t)mote__session_hidden(
+                    s, s->n_tokens ? s->n_tokens - 1 : 0)};
     if (st >= 0)
-        st = walk(s, &s->kv, s->n_tokens, mtp, s->tokens,
-                (float *)(uintptr_t)mote__session_hidden(
-                        s, s->n_tokens ? s->n_tokens - 1 : 0),
-                squeeze_piece, k, err);
+        st = walk(s, &s->kv, s->n_tokens, mtp, &t, squeeze_piece, k, err);
     if (st >= 0)
         st = squeeze(k, NULL, 0, ZSTD_e_end, err);
     if (st >= 0) {
@@ -374,21 +396,21 @@ static mote_status load_from_memory(
     const mote__config *c = &s->model->net.config;
     uint32_t n = mote__get32(h + 32), mtp = mote__get32(h + 36);
     mote__kv kv = {0};
-    int32_t *tokens = malloc(n * sizeof *tokens + 1);
-    float *state = malloc(c->hidden_size * sizeof *state);
+    text t = {malloc(n * sizeof *t.tokens + 1), malloc(form_bytes(n) + 1),
+            malloc(c->hidden_size * sizeof *t.state)};
     source k = {ZSTD_createDCtx(), {h + HEADER, size - HEADER - TRAILER, 0}, 1};
-    if (!tokens || !state || !k.z) {
-        st = mote__fail_memory(err, n * sizeof *tokens, "snapshot buffers");
+    if (!t.tokens || !t.expanded || !t.state || !k.z) {
+        st = mote__fail_memory(err, n * sizeof *t.tokens, "snapshot buffers");
         goto out;
     }
     st = mote__kv_open(&kv, &s->model->memory, s->kv.n_layers, s->context, s->kv.type,
             c->kv_lora_rank, c->qk_rope_head_dim, err);
     if (st >= 0)
-        st = walk(s, &kv, n, mtp, tokens, state, expand_piece, &k, err);
+        st = walk(s, &kv, n, mtp, &t, expand_piece, &k, err);
     if (st >= 0)
         st = expand_end(&k, err);
     for (uint32_t i = 0; st >= 0 && i < n; i++)
-        if (tokens[i] < 0 || (uint32_t)tokens[i] >= c->vocab_size)
+        if (t.tokens[i] < 0 || (uint32_t)t.tokens[i] >= c->vocab_size)
             st = damaged(err, "a token is out of range");
     if (st < 0)
         goto out;
@@ -397,9 +419,12 @@ static mote_status load_from_memory(
     mote__kv old = s->kv;
     s->kv = kv;
     kv = old;
-    memcpy(s->tokens, tokens, n * sizeof *tokens);
+    memcpy(s->tokens, t.tokens, n * sizeof *t.tokens);
     s->n_tokens = s->n_eval = n;
     memset(s->expanded, 0, mote__session_form_words(s) * sizeof *s->expanded);
+    if (mote__session_may_expand(s)) /* else there is no room to compute one so */
+        memcpy(s->expanded, t.expanded, form_bytes(n));
+    trim_forms(s->expanded, n);
     s->kept_begin = n ? n - 1 : 0;
     s->mtp_base = s->mtp_eval = 0;
     if (mtp)
@@ -407,8 +432,8 @@ static mote_status load_from_memory(
     else if (s->o.draft == MOTE_DRAFT_AUTO) /* drafts from here on */
         s->mtp_base = s->mtp_eval = s->kept_begin;
     if (n)
-        memcpy(s->hidden + (size_t)((n - 1) % s->ring) * c->hidden_size, state,
-                c->hidden_size * sizeof *state);
+        memcpy(s->hidden + (size_t)((n - 1) % s->ring) * c->hidden_size, t.state,
+                c->hidden_size * sizeof *t.state);
     mote__sampler_state sampler = {mote__get64(h + 48), mote__get64(h + 56)};
     mote__sampler_state_set(s->sampler, &sampler);
     /* A snapshot taken without drafting has no MTP cache. */
@@ -417,8 +442,9 @@ out:
     if (kv.memory)
         mote__kv_close(&kv);
     ZSTD_freeDCtx(k.z);
-    free(state);
-    free(tokens);
+    free(t.state);
+    free(t.expanded);
+    free(t.tokens);
     return st;
 }
 

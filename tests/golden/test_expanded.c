@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Option attention = expanded, through whole models: the float64 vectors of every small
- * checkpoint, and which tokens have which bits. */
+/* Expanded attention of long prompts, through whole models: the float64 vectors of
+ * every small checkpoint, and which tokens have which bits. */
 #include "golden.h"
 #include "session/session.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONTEXT = 400, VOCAB = 4096 /* of the bundled model */ };
+enum {
+    CONTEXT = 400,
+    FROM = 128,  /* tokens of a call that attend so; MOTE_EXPANDED_TOKENS elsewhere */
+    VOCAB = 4096 /* of the bundled model */
+};
 
 /* Those of test_oracle.c, which derives them. (Rounded to bf16, near ties of the router
  * fall the other way in these models: tests/unit/test_expanded.c has that form.) */
@@ -24,8 +28,9 @@ static mote_session *session_of(mote_model *m, uint32_t context, uint32_t precis
     o.precision = precision;
     o.keep_tokens = UINT32_MAX;
     o.draft = draft;
-    o.attention = MOTE_ATTENTION_EXPANDED;
+    o.attention = MOTE_ATTENTION_EXPANDED; /* in chunks of any size */
     MUST(mote_session_open(&s, m, &o, err));
+    s->expand_from = FROM;
     return s;
 }
 
@@ -54,7 +59,7 @@ static void test_oracles(void **state)
         float *found = malloc(want->count * sizeof *found);
         assert_non_null(found);
         for (int fine = 0; fine < 2; fine++) {
-            mote_session *s = session_of(m, 160,
+            mote_session *s = session_of(m, MOTE_EXPANDED_TOKENS,
                     fine ? MOTE_PRECISION_FINE : MOTE_PRECISION_EXACT, 0,
                     MOTE_DRAFT_AUTO);
             s->expand_from = 1;
@@ -86,10 +91,10 @@ static float *rows_of(mote_session *s, uint32_t n)
 }
 
 /* A prompt has the same bits in any chunks, on any number of threads, forked or not; a
- * call of fewer than MOTE_EXPANDED_TOKENS tokens has those of the other form. */
+ * call of fewer tokens than it takes has those of the other form. */
 static void test_prompt(void **state)
 {
-    enum { N = 300, MORE = MOTE_EXPANDED_TOKENS - 1 };
+    enum { N = 300, MORE = FROM - 38, KEPT = N - FROM };
     static const uint32_t chunks[] = {1, 5, 37, 64, 128, 250}, threads[] = {1, 2, 3, 7};
     int32_t ids[N + MORE];
     (void)state;
@@ -111,34 +116,43 @@ static void test_prompt(void **state)
     }
     /* Calls of 128 and of 172 tokens: still each computed so, still the same bits. */
     mote_session *t = session(m, MOTE_PRECISION_FINE, 0, MOTE_DRAFT_OFF);
-    MUST(mote_session_eval(t, ids, MOTE_EXPANDED_TOKENS, err));
-    MUST(mote_session_eval(
-            t, ids + MOTE_EXPANDED_TOKENS, N - MOTE_EXPANDED_TOKENS, err));
+    MUST(mote_session_eval(t, ids, FROM, err));
+    MUST(mote_session_eval(t, ids + FROM, N - FROM, err));
     float *found = rows_of(t, N);
     assert_memory_equal(found, want, (size_t)N * VOCAB * sizeof *want);
     free(found);
     /* A few more are absorbed: the same one by one, and in a fork. */
     MUST(mote_session_fork(&fork, t, err));
-    MUST(mote_session_rewind(t, N - 200, err));
-    MUST(mote_session_prompt(t, ids, N, err)); /* 200 new ones: expanded */
-    MUST(mote_session_eval(t, ids + N, 90, err));
-    for (uint32_t i = 0; i < 90; i++)
+    MUST(mote_session_rewind(t, KEPT, err));
+    MUST(mote_session_prompt(t, ids, N, err)); /* as many new ones as it takes */
+    MUST(mote_session_eval(t, ids + N, MORE, err));
+    for (uint32_t i = 0; i < MORE; i++)
         MUST(mote_session_eval(fork, ids + N + i, 1, err));
-    found = rows_of(t, N + 90);
-    float *one_by_one = malloc(90 * VOCAB * sizeof(float));
-    for (uint32_t i = 0; i < 90; i++)
+    found = rows_of(t, N + MORE);
+    float *one_by_one = malloc(MORE * VOCAB * sizeof(float));
+    for (uint32_t i = 0; i < MORE; i++)
         MUST(mote_session_logits(
                 fork, N + i, one_by_one + (size_t)i * VOCAB, VOCAB, err));
     assert_memory_equal(found, want, (size_t)N * VOCAB * sizeof *want);
     assert_memory_equal(
-            found + (size_t)N * VOCAB, one_by_one, 90 * VOCAB * sizeof(float));
+            found + (size_t)N * VOCAB, one_by_one, MORE * VOCAB * sizeof(float));
     free(found), free(one_by_one);
+    /* One call with a token too few is absorbed, and so are all with `deterministic`.
+     */
+    MUST(mote_session_rewind(t, KEPT + 1, err));
+    MUST(mote_session_prompt(t, ids, N, err));
+    found = rows_of(t, N);
+    assert_memory_equal(found, want, (size_t)(KEPT + 1) * VOCAB * sizeof *want);
+    assert_memory_not_equal(found + (size_t)(KEPT + 1) * VOCAB,
+            want + (size_t)(KEPT + 1) * VOCAB, VOCAB * sizeof *want);
+    free(found);
     /* The other form differs, within twice the tolerance of either. */
     mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
     mote_session *a;
     o.context_tokens = CONTEXT;
     o.kv_type = MOTE_KV_F32;
     o.keep_tokens = UINT32_MAX;
+    o.deterministic = 1;
     MUST(mote_session_open(&a, m, &o, err));
     MUST(mote_session_eval(a, ids, N, err));
     found = rows_of(a, N);
@@ -177,7 +191,7 @@ static void test_generation(void **state)
                     texts[d][n++] = p.tokens[i];
                 }
             if (!turn) /* another long prompt behind what was generated */
-                MUST(mote_session_eval(s, ids, MOTE_EXPANDED_TOKENS, err));
+                MUST(mote_session_eval(s, ids, FROM, err));
         }
         assert_int_equal(n, NEW);
         assert_memory_equal(texts[d], texts[0], sizeof texts[0]);
@@ -194,11 +208,12 @@ static uint32_t expanded_in(const mote_session *s, uint32_t from, uint32_t to)
     return n;
 }
 
-/* How a position was computed is forgotten when it is computed anew or loaded. */
+/* How a position was computed is kept until it is computed anew, also in snapshots. */
 static void test_forms(void **state)
 {
     enum { N = 200, BACK = 10, STEPS = 5 };
     int32_t ids[N];
+    static float want[VOCAB], found[VOCAB];
     size_t room, n;
     (void)state;
     golden_tokens(ids, N, VOCAB);
@@ -210,6 +225,7 @@ static void test_forms(void **state)
     g.ignore_eos = 1;
     MUST(mote_session_eval(s, ids, N, err));
     assert_int_equal(expanded_in(s, 0, N), N);
+    MUST(mote_session_logits(s, BACK / 2 - 1, want, VOCAB, err));
     MUST(mote_session_rewind(s, BACK, err));
     MUST(mote_session_generate(s, &g, NULL, err));
     for (uint32_t i = 0; i < STEPS; i++) {
@@ -224,30 +240,83 @@ static void test_forms(void **state)
     assert_non_null(data);
     MUST(mote_session_save(s, data, room, &n, err));
     MUST(mote_session_load(s, data, n, err));
-    assert_int_equal(expanded_in(s, 0, CONTEXT), 0);
+    assert_int_equal(expanded_in(s, 0, BACK), BACK);
+    assert_int_equal(expanded_in(s, BACK, CONTEXT), 0);
+    /* One that has no room for the other form takes the tokens and not their bits. */
+    mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
+    mote_session *a;
+    o.kv_type = MOTE_KV_F32;
+    o.attention = MOTE_ATTENTION_ABSORBED;
+    MUST(mote_session_open(&a, m, &o, err));
+    MUST(mote_session_load(a, data, n, err));
+    assert_int_equal(expanded_in(a, 0, CONTEXT), 0);
+    /* A last token whose state is not there is computed again as it was. */
+    for (uint32_t i = 0; i < 2; i++) {
+        mote_session *each = i ? a : s;
+        MUST(mote_session_rewind(each, BACK / 2, err));
+        MUST(mote_session_logits(each, BACK / 2 - 1, found, VOCAB, err));
+        if (i)
+            assert_memory_not_equal(found, want, sizeof want);
+        else
+            assert_memory_equal(found, want, sizeof want);
+    }
+    mote_session_close(a);
     free(data);
     mote_session_close(s);
     mote_model_close(m);
 }
 
-/* The plan counts the buffers of keys and values, to the byte. */
-static void test_memory(void **state)
+/* Which sessions may expand, and that the plan counts their buffers, to the byte. */
+static void test_options(void **state)
 {
+    enum { N = MOTE_EXPANDED_TOKENS };
+    static const struct {
+        uint32_t context, prefill, attention, deterministic, expands;
+    } cases[] = {
+            {512, 0, MOTE_ATTENTION_DEFAULT, 0, 1},
+            {512, N, MOTE_ATTENTION_DEFAULT, 0, 1},
+            {N, 0, MOTE_ATTENTION_DEFAULT, 0, 1},
+            {512, 0, MOTE_ATTENTION_DEFAULT, 1, 0},
+            {512, N - 1, MOTE_ATTENTION_DEFAULT, 0, 0},
+            {N - 1, 0, MOTE_ATTENTION_DEFAULT, 0, 0},
+            {512, 0, MOTE_ATTENTION_ABSORBED, 0, 0},
+            {512, 0, MOTE_ATTENTION_ABSORBED, 1, 0},
+            {512, 20, MOTE_ATTENTION_EXPANDED, 0, 1},
+            {N - 1, 0, MOTE_ATTENTION_EXPANDED, 0, 0},
+    };
     (void)state;
     mote_model *m = bundled(2);
-    mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
-    mote_session_stats stats = MOTE_SESSION_STATS_INIT;
     mote_session *s;
-    uint64_t absorbed, expanded;
-    o.context_tokens = 512;
-    MUST(mote_session_plan(m, &o, &absorbed, NULL, err));
+    int32_t ids[N];
+    golden_tokens(ids, N, VOCAB);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
+        mote_session_stats stats = MOTE_SESSION_STATS_INIT;
+        uint64_t planned, absorbed;
+        o.context_tokens = cases[i].context;
+        o.prefill_tokens = cases[i].prefill;
+        o.attention = MOTE_ATTENTION_ABSORBED;
+        MUST(mote_session_plan(m, &o, &absorbed, NULL, err));
+        o.attention = cases[i].attention;
+        o.deterministic = cases[i].deterministic;
+        MUST(mote_session_plan(m, &o, &planned, NULL, err));
+        assert_int_equal(planned > absorbed, cases[i].expands);
+        MUST(mote_session_open(&s, m, &o, err));
+        MUST(mote_session_get_stats(s, &stats, err));
+        assert_int_equal(stats.total_bytes, planned);
+        if (cases[i].context >= N) {
+            MUST(mote_session_eval(s, ids, N, err));
+            assert_int_equal(expanded_in(s, 0, N), cases[i].expands ? N : 0);
+        }
+        mote_session_close(s);
+    }
+    mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
     o.attention = MOTE_ATTENTION_EXPANDED;
-    MUST(mote_session_plan(m, &o, &expanded, NULL, err));
-    assert_true(expanded > absorbed);
-    MUST(mote_session_open(&s, m, &o, err));
-    MUST(mote_session_get_stats(s, &stats, err));
-    assert_int_equal(stats.total_bytes, expanded);
-    mote_session_close(s);
+    o.deterministic = 1;
+    mote_error e = {0};
+    assert_int_equal(mote_session_open(&s, m, &o, &e), MOTE_E_INVALID);
+    assert_non_null(strstr(e.message, "attention"));
+    assert_null(s);
     mote_model_close(m);
 }
 
@@ -258,7 +327,7 @@ int main(void)
             cmocka_unit_test(test_prompt),
             cmocka_unit_test(test_generation),
             cmocka_unit_test(test_forms),
-            cmocka_unit_test(test_memory),
+            cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
