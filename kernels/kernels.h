@@ -120,9 +120,10 @@ typedef struct mote_kernels {
      * with. The order of additions depends on n_pad alone. */
     float (*soften)(float *p, uint32_t n, uint32_t n_pad, float scale, float *top,
             float *total);
-    /* Sum of W[e][k] x[k] in fp32 (router): scores[e] for e < n_experts, W row-major. */
-    void (*router)(float *scores, const float *w, const float *x, uint32_t n_experts,
-            uint32_t k);
+    /* Router, in fp32: scores[i*ld + e] = sum of W[e][k] x[i*ldx + k] for e < n_experts,
+     * i < n; W row-major. The order of additions depends on k alone. */
+    void (*router)(float *scores, size_t ld, const float *w, const float *x, size_t ldx,
+            uint32_t n_experts, uint32_t k, uint32_t n);
     /* max and log(sum(exp(x - max))) + max over n values, fixed order. */
     void (*logsumexp)(const float *x, uint32_t n, float *max, float *lse);
     /* index of the first maximum; NaN never wins; n if all are NaN */

@@ -6,22 +6,50 @@
 #include "kernels/scalar/ops_scalar.h"
 #include "kernels/simd.h"
 
-/* Four accumulators hide the latency of the additions. */
+/* Dot products of ne rows of w with nr rows of x, y[r * ld + e]: a value is loaded once
+ * for all that it meets. Each has four sums, which hide the latency of the additions,
+ * in an order that n alone tells. */
+static inline __attribute__((always_inline)) void ops_dots(float *y, size_t ld,
+        const float *w, const float *x, size_t ldx, size_t n, int ne, int nr)
+{
+    vf s[2][2][4];
+    for (int e = 0; e < ne; e++)
+        for (int r = 0; r < nr; r++)
+            for (int q = 0; q < 4; q++)
+                s[e][r][q] = v_set1(0);
+    size_t i = 0;
+    for (; i + 4 * VW <= n; i += 4 * VW)
+        for (int q = 0; q < 4; q++) {
+            const size_t at = i + (size_t)q * VW;
+            for (int e = 0; e < ne; e++) {
+                const vf a = v_load(w + (size_t)e * n + at);
+                for (int r = 0; r < nr; r++)
+                    s[e][r][q] = v_fma(a, v_load(x + (size_t)r * ldx + at), s[e][r][q]);
+            }
+        }
+    for (; i < n; i += VW)
+        for (int e = 0; e < ne; e++)
+            for (int r = 0; r < nr; r++) {
+                const float *a = w + (size_t)e * n + i, *b = x + (size_t)r * ldx + i;
+                if (i + VW <= n)
+                    s[e][r][0] = v_fma(v_load(a), v_load(b), s[e][r][0]);
+                else
+                    s[e][r][1] =
+                            v_fma(v_load_n(a, n - i), v_load_n(b, n - i), s[e][r][1]);
+            }
+    for (int e = 0; e < ne; e++)
+        for (int r = 0; r < nr; r++) {
+            const vf *t = s[e][r];
+            y[(size_t)r * ld + (size_t)e] =
+                    v_sum(v_add(v_add(t[0], t[1]), v_add(t[2], t[3])));
+        }
+}
+
 static float ops_dot(const float *a, const float *b, size_t n)
 {
-    vf s0 = v_set1(0), s1 = s0, s2 = s0, s3 = s0;
-    size_t i = 0;
-    for (; i + 4 * VW <= n; i += 4 * VW) {
-        s0 = v_fma(v_load(a + i), v_load(b + i), s0);
-        s1 = v_fma(v_load(a + i + VW), v_load(b + i + VW), s1);
-        s2 = v_fma(v_load(a + i + 2 * VW), v_load(b + i + 2 * VW), s2);
-        s3 = v_fma(v_load(a + i + 3 * VW), v_load(b + i + 3 * VW), s3);
-    }
-    for (; i + VW <= n; i += VW)
-        s0 = v_fma(v_load(a + i), v_load(b + i), s0);
-    if (i < n)
-        s1 = v_fma(v_load_n(a + i, n - i), v_load_n(b + i, n - i), s1);
-    return v_sum(v_add(v_add(s0, s1), v_add(s2, s3)));
+    float y;
+    ops_dots(&y, 0, a, b, 0, n, 1, 1);
+    return y;
 }
 
 static void ops_rmsnorm(float *y, const float *x, const float *w, uint32_t n, float eps)
@@ -62,11 +90,26 @@ static void ops_rope(float *restrict x, size_t ld, uint32_t n_heads, uint32_t ro
         }
 }
 
-static void ops_router(
-        float *scores, const float *w, const float *x, uint32_t n_experts, uint32_t k)
+/* A few rows stay in L2 while all of w passes by. */
+static void ops_router(float *scores, size_t ld, const float *w, const float *x,
+        size_t ldx, uint32_t n_experts, uint32_t k, uint32_t n)
 {
-    for (uint32_t e = 0; e < n_experts; e++)
-        scores[e] = ops_dot(w + (size_t)e * k, x, k);
+    enum { ROWS = 16, PAIR = VW == 8 ? 1 : 2 /* AVX2 has registers for 8 sums */ };
+    for (uint32_t i0 = 0; i0 < n; i0 += ROWS) {
+        const uint32_t end = n - i0 < ROWS ? n : i0 + ROWS;
+        for (uint32_t e = 0; e < n_experts; e += 2) {
+            const float *we = w + (size_t)e * k;
+            uint32_t i = i0;
+            if (n_experts - e > 1) {
+                for (; i + PAIR <= end; i += PAIR)
+                    ops_dots(scores + i * ld + e, ld, we, x + i * ldx, ldx, k, 2, PAIR);
+                for (; i < end; i++)
+                    ops_dots(scores + i * ld + e, ld, we, x + i * ldx, ldx, k, 2, 1);
+            }
+            for (; i < end; i++)
+                ops_dots(scores + i * ld + e, ld, we, x + i * ldx, ldx, k, 1, 1);
+        }
+    }
 }
 
 /* The largest number; NaN is passed over; -inf where there is none. */

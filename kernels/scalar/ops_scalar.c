@@ -50,11 +50,12 @@ static void axpy_scalar(float *y, float a, const float *x, uint32_t n)
         y[i] += a * x[i];
 }
 
-static void router_scalar(
-        float *scores, const float *w, const float *x, uint32_t n_experts, uint32_t k)
+static void router_scalar(float *scores, size_t ld, const float *w, const float *x,
+        size_t ldx, uint32_t n_experts, uint32_t k, uint32_t n)
 {
-    for (uint32_t e = 0; e < n_experts; e++)
-        scores[e] = mote__dot_scalar(w + (size_t)e * k, x, k);
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t e = 0; e < n_experts; e++)
+            scores[i * ld + e] = mote__dot_scalar(w + (size_t)e * k, x + i * ldx, k);
 }
 
 float mote__lse_of(const float *x, uint32_t n, float max, double sum)

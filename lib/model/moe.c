@@ -36,10 +36,9 @@ static void router_experts(void *arg, uint32_t begin, uint32_t end, uint32_t wor
     moe_job *j = arg;
     const mote__config *c = &j->net->config;
     (void)worker;
-    for (uint32_t i = 0; i < j->p->n; i++)
-        j->net->k.router(j->w->scores + (size_t)i * c->n_routed_experts + begin,
-                j->y->router + (size_t)begin * c->hidden_size,
-                j->w->xn + (size_t)i * c->hidden_size, end - begin, c->hidden_size);
+    j->net->k.router(j->w->scores + begin, c->n_routed_experts,
+            j->y->router + (size_t)begin * c->hidden_size, j->w->xn, c->hidden_size,
+            end - begin, c->hidden_size, j->p->n);
 }
 
 static void choose_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
@@ -57,10 +56,9 @@ static void route_rows(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
 {
     moe_job *j = arg;
     const mote__config *c = &j->net->config;
-    for (uint32_t i = begin; i < end; i++)
-        j->net->k.router(j->w->scores + (size_t)i * c->n_routed_experts, j->y->router,
-                j->w->xn + (size_t)i * c->hidden_size, c->n_routed_experts,
-                c->hidden_size);
+    const uint32_t e = c->n_routed_experts, k = c->hidden_size;
+    j->net->k.router(j->w->scores + (size_t)begin * e, e, j->y->router,
+            j->w->xn + (size_t)begin * k, k, e, k, end - begin);
     choose_range(arg, begin, end, worker);
 }
 
@@ -341,8 +339,8 @@ static void guess_next(moe_job *j)
         /* out and scores are free until the pass ends / were used already */
         net->k.rmsnorm(w->out, w->x + (size_t)i * c->hidden_size,
                 net->layers[next].ffn_norm, c->hidden_size, c->rms_norm_eps);
-        net->k.router(w->scores, net->layers[next].router, w->out, c->n_routed_experts,
-                c->hidden_size);
+        net->k.router(w->scores, 0, net->layers[next].router, w->out, 0,
+                c->n_routed_experts, c->hidden_size, 1);
         float weights[64];
         if (c->num_experts_per_tok > 64)
             return;

@@ -248,24 +248,31 @@ static void check_soften(const mote_kernels *k)
 static void check_router(const mote_kernels *k)
 {
     for (size_t s = 0; s < N_SIZES; s++) {
-        const uint32_t n = sizes[s], experts = s % 2 ? 9 : 64;
-        buffer x = buffer_of(n, 1), w = buffer_of((size_t)experts * n, 3);
-        buffer y = buffer_of(experts, 1), one = buffer_of(experts, 0);
-        fill(x.at, n);
+        const uint32_t n = sizes[s], experts = s % 2 ? 9 : 64, rows = 1 + s * 5 % 19;
+        const size_t ldx = n + 3, ld = experts + 2;
+        buffer x = buffer_of(rows * ldx, 1), w = buffer_of((size_t)experts * n, 3);
+        buffer y = buffer_of(rows * ld, 1), one = buffer_of(experts, 0);
+        fill(x.at, rows * ldx);
         fill(w.at, (size_t)experts * n);
-        k->router(y.at, w.at, x.at, experts, n);
-        for (uint32_t e = 0; e < experts; e++) {
-            double sum = 0, size = 0;
-            for (uint32_t i = 0; i < n; i++) {
-                const double p = (double)w.at[(size_t)e * n + i] * x.at[i];
-                sum += p;
-                size += fabs(p);
+        k->router(y.at, ld, w.at, x.at, ldx, experts, n, rows);
+        for (uint32_t r = 0; r < rows; r++) {
+            const float *row = x.at + r * ldx, *found = y.at + r * ld;
+            for (uint32_t e = 0; e < experts; e++) {
+                double sum = 0, size = 0;
+                for (uint32_t i = 0; i < n; i++) {
+                    const double p = (double)w.at[(size_t)e * n + i] * row[i];
+                    sum += p;
+                    size += fabs(p);
+                }
+                CHECK(fabs(found[e] - sum) <= size * sum_error(n),
+                        "k %u: %g, expected %g", n, (double)found[e], sum);
+                k->router(one.at + e, 0, w.at + (size_t)e * n, row, 0, 1, n, 1);
             }
-            CHECK(fabs(y.at[e] - sum) <= size * sum_error(n), "k %u: %g, expected %g",
-                    n, (double)y.at[e], sum);
-            k->router(one.at + e, w.at + (size_t)e * n, x.at, 1, n);
+            CHECK(same(found, one.at, experts), "k %u: alone differs from together", n);
+            CHECK(r + 1 == rows ||
+                            (is_guard(found[experts]) && is_guard(found[ld - 1])),
+                    "k %u: wrote behind scores", n);
         }
-        CHECK(same(y.at, one.at, experts), "k %u: alone differs from together", n);
         CHECK(is_guard(y.base[0]), "k %u: wrote before scores", n);
         test_aligned_free(x.base), test_aligned_free(w.base), test_aligned_free(y.base),
                 test_aligned_free(one.base);
@@ -728,8 +735,12 @@ static void bench(const mote_kernels *k)
     BENCH("rmsnorm 7168", "GB/s", N * 8.0, k->rmsnorm(y, x, w, N, 1e-6f));
     BENCH("axpy 7168", "GB/s", N * 12.0, k->axpy(y, 1e-9f, x, N));
     BENCH("rope 128x64", "GB/s", 128 * 64 * 8.0, k->rope(w, 192, 128, 64, x, y));
-    BENCH("router 64x2048", "GB/s", 64 * 2048 * 4.0, k->router(y, w, x, 64, 2048));
-    BENCH("router 256x7168", "GB/s", 256 * N * 4.0, k->router(y, w, x, 256, N));
+    BENCH("router 64x2048", "GB/s", 64 * 2048 * 4.0,
+            k->router(y, 64, w, x, 2048, 64, 2048, 1));
+    BENCH("router 256x7168", "GB/s", 256 * N * 4.0,
+            k->router(y, 256, w, x, N, 256, N, 1));
+    BENCH("router 256x7168, 16 rows", "GFLOP/s", 16 * 256 * N * 2.0,
+            k->router(y, 256, w, x, N, 256, N, 16));
     BENCH("logsumexp 129280", "Gval/s", VOCAB, k->logsumexp(x, VOCAB, &max, &lse));
     BENCH("argmax 129280", "Gval/s", VOCAB, x[0] += (float)k->argmax(x, VOCAB) * 0.0f);
     static const char *const kvs[] = {"f32", "bf16", "fp8"};
