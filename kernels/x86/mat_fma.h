@@ -438,8 +438,9 @@ ALWAYS void few_panels(const job *j, totals *total, uint32_t nt, uint32_t type)
 ALWAYS void few(const job *j, totals *total, uint32_t type)
 {
     switch (j->n) {
-    case 1:
-        few_panels(j, total, 1, type);
+    case 1: /* one_token() has the others */
+        if (type == MOTE_K_F32)
+            few_panels(j, total, 1, type);
         break;
 #if VL == 16
     case 3:
