@@ -11,8 +11,9 @@
  * group is a row: byte j of the lane is column j. e4m3 bits moved to the exponent of a
  * float are the value times 2^-120, subnormals too. They are multiplied as
  * they are, 120 being made good by the power of two in x and by another in the scale:
- * decoding is two operations for 8 or 16 values. Up to FUSED tokens convert in registers
- * while one panel is read in order; more convert a block of 128 columns once into L1.
+ * decoding is two operations for 8 or 16 values. Up to FUSED tokens convert in
+ * registers while one panel is read in order; more convert a block of 128 columns once
+ * into L1.
  *
  * Order of additions: columns of a unit (those that share a weight scale; 128 for F32
  * and BF16) in four parts, columns 0 and 2 of every 8, 1 and 3, 4 and 6, 5 and 7, each
@@ -253,12 +254,6 @@ ALWAYS V scale_of(
 #else
 #define UNROLLED _Pragma("GCC unroll 4")
 #endif
-/* Column n of a group in the order in which its parts are added to: 0, 2, 1, 3. */
-ALWAYS uint32_t nth_column(uint32_t n)
-{
-    return n / 2 + n % 2 * 2;
-}
-
 ALWAYS V parts_sum(V a, V b, V c, V d)
 {
     return v_add(v_add(v_add(a, b), c), d);
@@ -299,8 +294,8 @@ ALWAYS void one_unit(V *y, const uint8_t *panel, const uint8_t *x, uint32_t step
         for (uint32_t g = 0; g < 4; g++) {
             const raw_group r = load_group(type, w + g / 2 * bytes, g % 2);
             UNROLLED
-            for (uint32_t n = 0; n < 4; n++) {
-                const uint32_t k = nth_column(n), at = place_of(4 * g + k);
+            for (uint32_t k = 0; k < 4; k++) {
+                const uint32_t at = place_of(4 * g + k);
                 for (int h = 0; h < H; h++)
                     sum[at / 4][h] = v_fma(column_of(&r, type, k, h),
                             v_broadcast(x + 4 * at), sum[at / 4][h]);
@@ -400,8 +395,8 @@ ALWAYS void few_unit(const job *j, totals *total, uint32_t p, uint32_t k0,
         for (uint32_t g = 0; g < 4; g++) {
             const raw_group r = load_group(type, w + (s + g / 2) * bytes, g % 2);
             UNROLLED
-            for (uint32_t n = 0; n < 4; n++) {
-                const uint32_t k = nth_column(n), at = place_of(4 * g + k);
+            for (uint32_t k = 0; k < 4; k++) {
+                const uint32_t at = place_of(4 * g + k);
                 for (int h = 0; h < nh; h++) {
                     const V b = column_of(&r, type, k, h0 + h);
                     for (uint32_t i = 0; i < nt; i++)

@@ -77,7 +77,7 @@ static uint32_t kv_of(uint32_t kv_type)
                                     : MOTE_K_KV_BF16;
 }
 
-static uint32_t may_expand(const mote_session_options *o)
+uint32_t mote__session_may_expand(const mote_session_options *o)
 {
     return o->attention == MOTE_ATTENTION_EXPANDED &&
            o->context_tokens >= MOTE_EXPANDED_TOKENS;
@@ -86,12 +86,7 @@ static uint32_t may_expand(const mote_session_options *o)
 static uint64_t work_bytes(const mote_model *m, const mote_session_options *o)
 {
     return mote__work_bytes(&m->net, o->prefill_tokens, mote__pool_threads(m->pool),
-            may_expand(o), o->context_tokens);
-}
-
-uint32_t mote__session_may_expand(const mote_session *s)
-{
-    return may_expand(&s->o);
+            mote__session_may_expand(o), o->context_tokens);
 }
 
 /* Arrays of a session, and the one allocation they share. */
@@ -185,7 +180,8 @@ static mote_status open_sized(mote_session **out, mote_model *m,
                                     c->qk_rope_head_dim, err);
     if (st >= 0)
         st = mote__work_open(&s->work, &m->net, &m->memory, o->prefill_tokens,
-                mote__pool_threads(m->pool), may_expand(o), s->context, err);
+                mote__pool_threads(m->pool), mote__session_may_expand(o), s->context,
+                err);
     if (st >= 0)
         st = mote__sampler_open(&s->sampler, &m->memory, c->vocab_size, err);
     if (st < 0) {

@@ -140,7 +140,7 @@ mote_status mote__session_check_cancel(mote_session *s, mote_error *err);
 /* The state of position n_eval is known and stored: advance. */
 void mote__session_computed(mote_session *s, uint32_t n);
 /* 1: a call may be long enough for expanded attention, for which there is room. */
-uint32_t mote__session_may_expand(const mote_session *s);
+uint32_t mote__session_may_expand(const mote_session_options *o);
 /* Words of the bits that tell positions' form of attention. */
 static inline uint32_t mote__session_form_words(const mote_session *s)
 {

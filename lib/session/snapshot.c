@@ -422,7 +422,7 @@ static mote_status load_from_memory(
     memcpy(s->tokens, t.tokens, n * sizeof *t.tokens);
     s->n_tokens = s->n_eval = n;
     memset(s->expanded, 0, mote__session_form_words(s) * sizeof *s->expanded);
-    if (mote__session_may_expand(s)) /* else there is no room to compute one so */
+    if (mote__session_may_expand(&s->o)) /* else there is no room to compute one so */
         memcpy(s->expanded, t.expanded, form_bytes(n));
     trim_forms(s->expanded, n);
     s->kept_begin = n ? n - 1 : 0;

@@ -166,19 +166,24 @@ mote_model *golden_model_of_isa(const char *path, const char *isa, uint32_t n_th
     return model;
 }
 
+mote_session *golden_session_of(mote_model *model, mote_session_options o)
+{
+    mote_session *s = NULL;
+    o.struct_size = sizeof o;
+    o.keep_tokens = UINT32_MAX;
+    MUST(mote_session_open(&s, model, &o, err));
+    return s;
+}
+
 mote_session *golden_session(mote_model *model, uint32_t context_tokens,
         uint32_t kv_type, uint32_t draft, uint32_t deterministic)
 {
-    mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
-    o.context_tokens = context_tokens;
-    o.kv_type = kv_type;
-    o.deterministic = deterministic;
-    o.keep_tokens = UINT32_MAX;
-    o.draft = draft;
-    o.precision = MOTE_PRECISION_EXACT;
-    mote_session *s = NULL;
-    MUST(mote_session_open(&s, model, &o, err));
-    return s;
+    return golden_session_of(
+            model, (mote_session_options){.context_tokens = context_tokens,
+                           .kv_type = kv_type,
+                           .precision = MOTE_PRECISION_EXACT,
+                           .deterministic = deterministic,
+                           .draft = draft});
 }
 
 void golden_tokens(int32_t *ids, uint32_t n, uint32_t vocab)

@@ -59,9 +59,10 @@ const char *golden_path(const char *format, ...) __attribute__((format(printf, 1
         }                                                                              \
     } while (0)
 
-/* Open with the given variant (NULL: $MOTE_TEST_ISA, or the best) and threads; a
- * session on it of exact precision that keeps all logits. */
+/* Open with the given variant (NULL: $MOTE_TEST_ISA, or the best) and threads. */
 mote_model *golden_model(const char *path, const char *isa, uint32_t n_threads);
+/* A session that keeps all logits: with these options, or of exact precision. */
+mote_session *golden_session_of(mote_model *model, mote_session_options o);
 mote_session *golden_session(mote_model *model, uint32_t context_tokens,
         uint32_t kv_type, uint32_t draft, uint32_t deterministic);
 /* n ids below vocab that repeat in no simple way, 0 first. */

@@ -20,16 +20,13 @@ static const double EXACT = 1e-4, FINE = 5e-4;
 static mote_session *session_of(mote_model *m, uint32_t context, uint32_t precision,
         uint32_t prefill, uint32_t draft)
 {
-    mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
-    mote_session *s = NULL;
-    o.context_tokens = context;
-    o.prefill_tokens = prefill;
-    o.kv_type = MOTE_KV_F32;
-    o.precision = precision;
-    o.keep_tokens = UINT32_MAX;
-    o.draft = draft;
-    o.attention = MOTE_ATTENTION_EXPANDED; /* in chunks of any size */
-    MUST(mote_session_open(&s, m, &o, err));
+    mote_session *s = golden_session_of(
+            m, (mote_session_options){.context_tokens = context,
+                       .prefill_tokens = prefill,
+                       .kv_type = MOTE_KV_F32,
+                       .precision = precision,
+                       .draft = draft,
+                       .attention = MOTE_ATTENTION_EXPANDED /* in any chunks */});
     s->expand_from = FROM;
     return s;
 }
@@ -147,13 +144,10 @@ static void test_prompt(void **state)
             want + (size_t)(KEPT + 1) * VOCAB, VOCAB * sizeof *want);
     free(found);
     /* The other form differs, within twice the tolerance of either. */
-    mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
-    mote_session *a;
-    o.context_tokens = CONTEXT;
-    o.kv_type = MOTE_KV_F32;
-    o.keep_tokens = UINT32_MAX;
-    o.deterministic = 1;
-    MUST(mote_session_open(&a, m, &o, err));
+    mote_session *a =
+            golden_session_of(m, (mote_session_options){.context_tokens = CONTEXT,
+                                         .kv_type = MOTE_KV_F32,
+                                         .deterministic = 1});
     MUST(mote_session_eval(a, ids, N, err));
     found = rows_of(a, N);
     assert_memory_not_equal(found, want, (size_t)N * VOCAB * sizeof *want);
@@ -243,11 +237,9 @@ static void test_forms(void **state)
     assert_int_equal(expanded_in(s, 0, BACK), BACK);
     assert_int_equal(expanded_in(s, BACK, CONTEXT), 0);
     /* One that has no room for the other form takes the tokens and not their bits. */
-    mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
-    mote_session *a;
-    o.kv_type = MOTE_KV_F32;
-    o.attention = MOTE_ATTENTION_ABSORBED;
-    MUST(mote_session_open(&a, m, &o, err));
+    mote_session *a =
+            golden_session_of(m, (mote_session_options){.kv_type = MOTE_KV_F32,
+                                         .attention = MOTE_ATTENTION_ABSORBED});
     MUST(mote_session_load(a, data, n, err));
     assert_int_equal(expanded_in(a, 0, CONTEXT), 0);
     /* A last token whose state is not there is computed again as it was. */

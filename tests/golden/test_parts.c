@@ -9,19 +9,6 @@
 
 enum { VOCAB = 128, PROMPT = 2 * MOTE__PART_TOKENS - 20, MORE = 40, N = PROMPT + MORE };
 
-static mote_session *session(mote_model *m, uint32_t kv_type, uint32_t precision)
-{
-    mote_session_options o = MOTE_SESSION_OPTIONS_INIT;
-    mote_session *s = NULL;
-    o.context_tokens = N;
-    o.kv_type = kv_type;
-    o.precision = precision;
-    o.keep_tokens = UINT32_MAX;
-    o.draft = MOTE_DRAFT_OFF;
-    MUST(mote_session_open(&s, m, &o, err));
-    return s;
-}
-
 /* Logits of the last MORE of N tokens: a prompt of PROMPT tokens, then calls of `step`.
  */
 static void logits_of(float *out, uint32_t threads, uint32_t kv_type,
@@ -32,7 +19,10 @@ static void logits_of(float *out, uint32_t threads, uint32_t kv_type,
     mote_model *m = golden_model(
             golden_path("%s/oracle/v3-yarn-long", getenv("MOTE_TEST_DATA")), NULL,
             threads);
-    mote_session *s = session(m, kv_type, precision);
+    mote_session *s = golden_session_of(m, (mote_session_options){.context_tokens = N,
+                                                   .kv_type = kv_type,
+                                                   .precision = precision,
+                                                   .draft = MOTE_DRAFT_OFF});
     MUST(mote_session_eval(s, ids, PROMPT, err));
     for (uint32_t i = PROMPT; i < N; i += step)
         MUST(mote_session_eval(s, ids + i, N - i < step ? N - i : step, err));
