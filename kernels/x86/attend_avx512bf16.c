@@ -133,9 +133,10 @@ static rows convert(const state *s, const char *block, uint32_t kv, size_t n,
     return r;
 }
 
+/* Into L1, out of which it falls into L2: 1.5 % faster than into L2 alone. */
 #define FETCH(r)                                                                       \
     do {                                                                               \
-        V_PREFETCH((r)->next);                                                         \
+        __builtin_prefetch((r)->next, 0, 3);                                           \
         (r)->next += (r)->next < (r)->next_end ? 64 : 0;                               \
     } while (0)
 
@@ -231,19 +232,25 @@ ALWAYS void sums(const state *s, rows *r, size_t head, size_t n, int heads)
         columns(s, r, head, n, i, heads, 2);
 }
 
-static void softmax(const state *s, size_t head, size_t n, float scale)
+/* The greatest of a head's scores and of those before. */
+ALWAYS float top_of(const state *s, size_t head, size_t n, vf scale)
 {
     float *p = s->p + head * BLOCK;
-    const vf vscale = v_set1(scale);
     for (size_t t = n; t < BLOCK; t++)
         p[t] = p[n - 1]; /* changes no maximum */
     vf top = v_set1(s->top[head]);
     for (size_t t = 0; t < n; t += VW)
-        top = v_top(top, v_mul(v_load(p + t), vscale));
-    const float max = v_max(top);
+        top = v_top(top, v_mul(v_load(p + t), scale));
+    return v_max(top);
+}
+
+/* A head's scores become weights; their sum. */
+ALWAYS float weigh(const state *s, size_t head, size_t n, vf scale, float max)
+{
+    float *p = s->p + head * BLOCK;
     vf total = v_set1(0);
     for (size_t t = 0; t < BLOCK; t += VW) {
-        vf x = v_exp(v_sub(v_mul(v_load(p + t), vscale), v_set1(max)));
+        vf x = v_exp(v_sub(v_mul(v_load(p + t), scale), v_set1(max)));
         if (t + VW > n) /* weights behind the last token are 0 */
             x = _mm512_maskz_mov_ps(t < n ? v_mask(n - t) : 0, x);
         const __m256i b = (__m256i)_mm512_cvtneps_pbh(x);
@@ -252,9 +259,27 @@ static void softmax(const state *s, size_t head, size_t n, float scale)
         /* In place: two bytes go where four were read. */
         _mm256_storeu_si256((__m256i *)(void *)((uint16_t *)(void *)p + t), b);
     }
-    s->rescale[head] = mote__exp(s->top[head] - max);
-    s->total[head] = s->total[head] * s->rescale[head] + v_sum(total);
-    s->top[head] = max;
+    return v_sum(total);
+}
+
+/* Up to VW heads, step by step, so that none waits for another's chain of operations.
+ */
+static void softmax(const state *s, size_t head, size_t n_heads, size_t n, float scale)
+{
+    const vf vscale = v_set1(scale);
+    float top[VW], total[VW];
+    for (size_t h = 0; h < n_heads; h++)
+        top[h] = top_of(s, head + h, n, vscale);
+    const vf vtop = v_load_n(top, n_heads),
+             rescale = v_exp(v_sub(v_load_n(s->top + head, n_heads), vtop));
+    for (size_t h = 0; h < n_heads; h++)
+        total[h] = weigh(s, head + h, n, vscale, top[h]);
+    v_store_n(s->total + head,
+            v_add(v_mul(v_load_n(s->total + head, n_heads), rescale),
+                    v_load_n(total, n_heads)),
+            n_heads);
+    v_store_n(s->top + head, vtop, n_heads);
+    v_store_n(s->rescale + head, rescale, n_heads);
 }
 
 /* Heads that share what is loaded: as equal parts of up to TILE_H as can be. */
@@ -284,8 +309,8 @@ static void softmax(const state *s, size_t head, size_t n, float scale)
 static void attend_block(const state *s, rows *r, size_t n, size_t n_heads, float scale)
 {
     FOR_TILES(scores)
-    for (size_t h = 0; h < n_heads; h++)
-        softmax(s, h, n, scale);
+    for (size_t h = 0; h < n_heads; h += VW)
+        softmax(s, h, n_heads - h < VW ? n_heads - h : VW, n, scale);
     FOR_TILES(sums)
 }
 
