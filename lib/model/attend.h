@@ -18,8 +18,9 @@ typedef struct mote__query {
 } mote__query;
 
 enum {
-    MOTE__PARTS = 16,        /* of a row at most */
-    MOTE__PART_TOKENS = 1024 /* of a part at least */
+    MOTE__PARTS = 16,         /* of a row at most */
+    MOTE__PART_TOKENS = 1024, /* of each of two parts at least */
+    MOTE__MORE_TOKENS = 2048  /* of each of more: to join them costs, too */
 };
 
 /* Parts of a context of n_tokens. */

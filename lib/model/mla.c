@@ -155,8 +155,7 @@ static void queries_range(void *arg, uint32_t begin, uint32_t end, uint32_t work
 
 static uint32_t head_groups(const mla_job *j)
 {
-    const uint32_t group = mote__head_group(j->p->n);
-    return (j->net->config.num_attention_heads + group - 1) / group;
+    return (j->net->config.num_attention_heads + j->group - 1) / j->group;
 }
 
 /* Units: row by row, part by part, then groups of heads, which meet the same part. */
@@ -171,12 +170,12 @@ static void part_unit(mla_job *j, uint32_t row, uint32_t unit, void *scratch)
     const mote__config *c = &j->net->config;
     const uint32_t heads = c->num_attention_heads, nope = c->qk_nope_head_dim,
                    dq = nope + c->qk_rope_head_dim, r = c->kv_lora_rank,
-                   groups = head_groups(j), group = mote__head_group(j->p->n),
-                   part = unit / groups, h0 = unit % groups * group;
+                   groups = head_groups(j), part = unit / groups,
+                   h0 = unit % groups * j->group;
     const size_t query = (size_t)row * heads + h0,
                  sum = ((size_t)row * w->max_parts + part) * heads + h0;
     const mote__query q = {w->heads_c + query * r, w->heads_q + query * dq + nope, r,
-            dq, heads - h0 < group ? heads - h0 : group};
+            dq, heads - h0 < j->group ? heads - h0 : j->group};
     mote__attend_part(j, &j->p->rows[row], &q, part, row_units(j, row) / groups,
             w->part_sum + sum * r, r, w->part_stats + sum * 2, scratch);
 }
@@ -215,12 +214,23 @@ static void outputs_range(void *arg, uint32_t begin, uint32_t end, uint32_t work
     }
 }
 
+/* Units of the pass. Groups of heads are smaller where threads would go without: a part
+ * read by several costs less than that. No head's bits depend on its group. */
+static uint32_t share_out(mla_job *j, uint32_t n_threads)
+{
+    for (j->group = mote__head_group(j->p->n);; j->group /= 2) {
+        uint32_t units = 0;
+        for (uint32_t i = 0; i < j->p->n; i++)
+            units += row_units(j, i);
+        if (units >= n_threads || j->group == 1)
+            return units;
+    }
+}
+
 static void attend_in_parts(mla_job *j, mote__pool *pool)
 {
     const uint32_t heads = j->net->config.num_attention_heads;
-    uint32_t units = 0;
-    for (uint32_t i = 0; i < j->p->n; i++)
-        units += row_units(j, i);
+    const uint32_t units = share_out(j, mote__pool_threads(pool));
     mote__pool_run(pool, heads, 1, queries_range, j);
     mote__pool_run(pool, units, 1, parts_range, j);
     mote__pool_run(pool, heads, 1, outputs_range, j);
@@ -273,7 +283,7 @@ void mote__mla(const mote__net *net, mote__pool *pool, mote__work *w,
 {
     const mote__config *c = &net->config;
     const mote__layer *y = &net->layers[layer];
-    mla_job j = {net, w, p, y, layer, 0, w->act};
+    mla_job j = {net, w, p, y, layer, 0, w->act, 0};
     const mote_k_matrix *first = y->q_a.data ? &y->q_a : &y->q_b.first;
     uint32_t form = mote__form_of(p, first);
 

@@ -99,6 +99,7 @@ typedef struct mote__mla_job {
     const mote__layer *y;
     uint32_t layer, q_form;
     const void *q_act; /* packed input of q_b */
+    uint32_t group;    /* heads that meet a part of a context together */
 } mote__mla_job;
 
 /* From queries to the heads' outputs for heads [begin, end), in expanded form (a

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Contexts so long that they are walked in parts (model/attend.h): a token has the same
  * bits alone, with others, as part of a prompt, and on any number of threads, which
- * share parts or heads; and attention is that of a softmax over the whole context. */
+ * share parts or heads (7 threads have 2 parts, each for 2 heads or for one); and
+ * attention is that of a softmax over the whole context. */
 #include "golden.h"
 #include "model/attend.h"
 
@@ -50,14 +51,15 @@ static void test_bits(void **state)
     }
 }
 
-/* Parts are equal but for a block, none is shorter than MOTE__PART_TOKENS. */
+/* Two parts are no shorter than MOTE__PART_TOKENS each, more than MOTE__MORE_TOKENS. */
 static void test_cut(void **state)
 {
     (void)state;
     assert_int_equal(mote__parts_of(1), 1);
     assert_int_equal(mote__parts_of(2 * MOTE__PART_TOKENS - 1), 1);
     assert_int_equal(mote__parts_of(2 * MOTE__PART_TOKENS), 2);
-    assert_int_equal(mote__parts_of(4 * MOTE__PART_TOKENS - 1), 2);
+    assert_int_equal(mote__parts_of(4 * MOTE__MORE_TOKENS - 1), 2);
+    assert_int_equal(mote__parts_of(4 * MOTE__MORE_TOKENS), 4);
     assert_int_equal(mote__parts_of(UINT32_MAX), MOTE__PARTS);
 }
 
