@@ -29,8 +29,10 @@ void mote__kernels_init(mote_kernels *table, uint32_t flags)
         const variant *v = &variants[i];
         if ((flags & v->flags) != v->flags)
             continue;
-        if (v->init_mat)
+        if (v->init_mat) {
+            table->alone = NULL;
             v->init_mat(table);
+        }
         if (v->init_ops)
             v->init_ops(table);
         if (v->init_mat || v->init_ops) {

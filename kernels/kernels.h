@@ -160,6 +160,10 @@ typedef struct mote_kernels {
             const float *q_pe, size_t ldq_pe, const void *const *blocks, uint32_t kv,
             uint32_t n_tokens, uint32_t n_heads, uint32_t kv_lora_rank, uint32_t rope,
             float scale, float *stats, uint32_t more, void *scratch);
+
+    /* NULL, or put into the table what reads faster where no other thread reads. Bits
+     * stay the same. */
+    void (*alone)(struct mote_kernels *table);
 } mote_kernels;
 
 /* Fill the table for `flags` (MOTE_CPU_... bits): pure, no global state. */

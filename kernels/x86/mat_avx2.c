@@ -150,10 +150,17 @@ INLINE V pairs_in_order(V a)
 
 #include "kernels/x86/mat_fma.h"
 
+static void alone(mote_kernels *table)
+{
+    table->matmul = matmul_alone;
+    table->gate_up = gate_up_alone;
+}
+
 void mote__kmat_init_avx2(mote_kernels *table)
 {
     table->act_bytes = act_bytes;
     table->act_pack = act_pack;
     table->matmul = matmul;
     table->gate_up = gate_up;
+    table->alone = alone;
 }

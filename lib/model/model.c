@@ -44,6 +44,8 @@ mote_status mote__model_begin(
         mote__model_close(m);
         return st;
     }
+    if (mote__pool_threads(m->pool) == 1 && m->net.k.alone)
+        m->net.k.alone(&m->net.k);
     *out = m;
     return MOTE_OK;
 }

@@ -109,6 +109,25 @@ static const struct variant {
 #undef MOTE_VARIANT
 };
 
+static unsigned check_table(const mote_kernels *scalar, const mote_kernels *table,
+        const char *name, int bench)
+{
+    unsigned failures = 0;
+    for (size_t g = 0; g < N_GROUPS; g++) {
+        check c = {.scalar = scalar, .table = table, .variant = name, .seed = 1};
+        if (bench) {
+            if (groups[g].bench)
+                groups[g].bench(&c);
+            continue;
+        }
+        groups[g].check(&c);
+        printf("%-10s  %-10s %6u checks, %u failed\n", name, groups[g].name, c.cases,
+                c.failures);
+        failures += c.failures;
+    }
+    return failures;
+}
+
 int main(int argc, char **argv)
 {
     const int bench = argc > 1 && strcmp(argv[1], "--bench") == 0;
@@ -131,18 +150,10 @@ int main(int argc, char **argv)
         mote__kernels_init(&table, v->flags);
         if (strcmp(table.name, v->name) != 0)
             continue; /* nothing of its own yet */
-        for (size_t g = 0; g < N_GROUPS; g++) {
-            check c = {
-                    .scalar = &scalar, .table = &table, .variant = v->name, .seed = 1};
-            if (bench) {
-                if (groups[g].bench)
-                    groups[g].bench(&c);
-                continue;
-            }
-            groups[g].check(&c);
-            printf("%-10s  %-10s %6u checks, %u failed\n", v->name, groups[g].name,
-                    c.cases, c.failures);
-            failures += c.failures;
+        failures += check_table(&scalar, &table, v->name, bench);
+        if (table.alone) {
+            table.alone(&table);
+            failures += check_table(&scalar, &table, "  alone", bench);
         }
     }
     return failures ? 1 : 0;
