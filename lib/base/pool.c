@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A step is cut into parts; worker i prefers part i (so that on machines with several
- * memory nodes it meets the same rows again) and then takes whatever is left. A part
- * that its worker is too late for, because it sleeps or the system runs something else,
- * is done by whoever is free, the caller included: a step waits only for parts that
- * have really begun. That, and never running more threads than cores (n_threads above
- * that only makes the parts finer), is what keeps an oversubscribed machine out of
- * trouble.
+/* A step is cut into parts; a worker prefers its own share of them (so that on machines
+ * with several memory nodes it meets the same rows again) and then takes whatever is
+ * left. A part that its worker is too late for, because it sleeps or the system runs
+ * something else, is done by whoever is free, the caller included: a step waits only
+ * for parts that have really begun. That, and never running more threads than cores
+ * (n_threads above that only makes the parts finer), is what keeps an oversubscribed
+ * machine out of trouble.
  *
  * Claims. `ticket` holds the step's number and its count of parts; claim[p] is the
  * number of the last step whose part p was taken, and taking it is one compare-exchange
@@ -32,6 +32,7 @@
 
 enum {
     THREADS_MAX = 1024,
+    FINE = MOTE__POOL_FINE,
     SPIN_NS = 60000, /* longer than the gaps between the steps of a layer */
     STACK_BYTES = 1 << 20,
     PARTS_BITS = 16,
@@ -60,7 +61,7 @@ struct mote__pool {
     _Alignas(64) _Atomic uint32_t remaining; /* parts not yet finished | WAITER */
     _Alignas(64) _Atomic uint32_t busy;      /* one caller has the workers */
     step step;
-    uint32_t n_threads; /* parts of a step at most */
+    uint32_t n_threads; /* parts of a step; of a fine one FINE times as many */
     uint32_t n_workers; /* threads that work on it, the caller included */
     uint32_t n_started; /* of those, threads of ours that run */
     uint32_t spins;     /* pauses before going to sleep */
@@ -71,7 +72,7 @@ struct mote__pool {
     size_t bytes;
     long owner; /* process that started the threads */
     worker *workers;
-    _Atomic uint64_t claim[]; /* [n_threads] */
+    _Atomic uint64_t claim[]; /* [n_threads * FINE] */
 };
 
 static inline void pause_core(void)
@@ -118,10 +119,10 @@ static uint32_t measure_spins(void)
     return (uint32_t)spins;
 }
 
-static uint32_t count_parts(const mote__pool *pool, uint32_t n, uint32_t grain)
+static uint32_t count_parts(uint32_t n, uint32_t grain, uint32_t at_most)
 {
     uint32_t units = n / grain + (n % grain != 0);
-    return units < pool->n_threads ? units : pool->n_threads;
+    return units < at_most ? units : at_most;
 }
 
 static uint32_t part_begin(const step *s, uint32_t part)
@@ -131,9 +132,9 @@ static uint32_t part_begin(const step *s, uint32_t part)
     return begin < s->n ? (uint32_t)begin : s->n;
 }
 
-static void run_part(const step *s, uint32_t part)
+static void run_part(const step *s, uint32_t part, uint32_t index)
 {
-    s->fn(s->arg, part_begin(s, part), part_begin(s, part + 1), part);
+    s->fn(s->arg, part_begin(s, part), part_begin(s, part + 1), index);
 }
 
 /* Wake the two workers below `index` in a binary tree if the step has parts for them;
@@ -163,10 +164,10 @@ static void run_parts(mote__pool *pool, uint64_t ticket, uint32_t index)
 {
     uint64_t number = ticket >> PARTS_BITS;
     uint32_t parts = (uint32_t)(ticket & PARTS_MASK);
-    uint32_t part = index < parts ? index : 0;
+    uint32_t part = (uint32_t)((uint64_t)index * parts / (pool->n_started + 1));
     for (uint32_t i = 0; i < parts; i++) {
         if (claim_part(pool, number, part)) {
-            run_part(&pool->step, part);
+            run_part(&pool->step, part, index);
             if (atomic_fetch_sub(&pool->remaining, 1) == (WAITER | 1u))
                 mote__wake(&pool->wait, &pool->remaining);
         }
@@ -251,7 +252,7 @@ mote_status mote__pool_open(mote__pool **out, struct mote__memory *m,
         n_threads = cores < THREADS_MAX ? cores : THREADS_MAX;
     uint32_t n_workers = host ? 1 : n_threads < cores ? n_threads : cores;
 
-    size_t head = sizeof(mote__pool) + n_threads * sizeof(_Atomic uint64_t);
+    size_t head = sizeof(mote__pool) + n_threads * FINE * sizeof(_Atomic uint64_t);
     head = (head + 63) & ~(size_t)63;
     size_t bytes = head + n_workers * sizeof(worker);
     mote__pool *pool = mote__alloc(m, MOTE_MEM_OTHER, bytes);
@@ -308,7 +309,7 @@ static void run_host_part(void *task, uint32_t index)
 {
     const step *s = task;
     if (index < s->parts)
-        run_part(s, index);
+        run_part(s, index, index);
 }
 
 /* Wait until every part is done: spin, since others are about to finish too, then
@@ -331,13 +332,13 @@ static void await_parts(mote__pool *pool)
     }
 }
 
-void mote__pool_run(
-        mote__pool *pool, uint32_t n, uint32_t grain, mote__pool_fn fn, void *arg)
+static void run_step(mote__pool *pool, uint32_t n, uint32_t grain, uint32_t at_most,
+        mote__pool_fn fn, void *arg)
 {
     if (n == 0)
         return;
     grain = grain > 0 ? grain : 1;
-    step s = {fn, arg, n, grain, count_parts(pool, n, grain)};
+    step s = {fn, arg, n, grain, count_parts(n, grain, at_most)};
     if (s.parts > 1 && pool->host) {
         pool->host(pool->host_user, s.parts, run_host_part, &s);
         return;
@@ -356,4 +357,16 @@ void mote__pool_run(
     run_parts(pool, ticket, 0);
     await_parts(pool);
     atomic_store(&pool->busy, 0);
+}
+
+void mote__pool_run(
+        mote__pool *pool, uint32_t n, uint32_t grain, mote__pool_fn fn, void *arg)
+{
+    run_step(pool, n, grain, pool->n_threads, fn, arg);
+}
+
+void mote__pool_run_fine(
+        mote__pool *pool, uint32_t n, uint32_t grain, mote__pool_fn fn, void *arg)
+{
+    run_step(pool, n, grain, pool->n_threads * (pool->host ? 1 : FINE), fn, arg);
 }

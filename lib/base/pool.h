@@ -21,11 +21,17 @@ mote_status mote__pool_open(mote__pool **out, struct mote__memory *m, uint32_t n
 void mote__pool_close(mote__pool *pool);
 uint32_t mote__pool_threads(const mote__pool *pool);
 
-/* Run fn(arg, begin, end, worker) over [0, n) cut into contiguous ranges, one per worker
- * (worker < n_threads), range sizes multiples of `grain` except the last; returns when
+/* Run fn(arg, begin, end, worker) over [0, n) cut into contiguous ranges, n_threads at
+ * most (worker < n_threads), range sizes multiples of `grain` except the last; returns when
  * all are done. worker numbers are distinct among parts that run at once *within one
  * call*: scratch indexed by worker must belong to the calling session. */
 typedef void (*mote__pool_fn)(void *arg, uint32_t begin, uint32_t end, uint32_t worker);
 void mote__pool_run(
+        mote__pool *pool, uint32_t n, uint32_t grain, mote__pool_fn fn, void *arg);
+enum { MOTE__POOL_FINE = 32 };
+/* The same for steps of many milliseconds: up to MOTE__POOL_FINE ranges per worker,
+ * each worker's in rising order, so that one which is held up leaves little for the
+ * others to wait for. A worker calls fn for one range after another. */
+void mote__pool_run_fine(
         mote__pool *pool, uint32_t n, uint32_t grain, mote__pool_fn fn, void *arg);
 #endif

@@ -48,7 +48,7 @@ typedef struct coverage {
     uint32_t n, grain, n_threads;
     uint8_t hits[N_MAX];
     _Atomic uint32_t parts, bad;
-    _Atomic uint32_t by_worker[64];
+    _Atomic uint32_t at_work[64];
 } coverage;
 
 static void cover(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
@@ -60,22 +60,23 @@ static void cover(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
         return;
     }
     atomic_fetch_add(&c->parts, 1);
-    atomic_fetch_add(&c->by_worker[worker], 1);
+    if (atomic_fetch_add(&c->at_work[worker], 1) != 0) /* nobody else has its number */
+        atomic_fetch_add(&c->bad, 1);
     for (uint32_t i = begin; i < end; i++)
         c->hits[i]++;
+    atomic_fetch_sub(&c->at_work[worker], 1);
 }
 
-static void run_coverage(mote__pool *pool, coverage *c, uint32_t n, uint32_t grain)
+static void run_coverage(
+        mote__pool *pool, coverage *c, uint32_t n, uint32_t grain, int fine)
 {
     memset(c, 0, sizeof *c);
     c->n = n;
     c->grain = grain ? grain : 1;
     c->n_threads = mote__pool_threads(pool);
-    mote__pool_run(pool, n, grain, cover, c);
+    (fine ? mote__pool_run_fine : mote__pool_run)(pool, n, grain, cover, c);
     assert_int_equal(atomic_load(&c->bad), 0);
-    assert_true(atomic_load(&c->parts) <= c->n_threads);
-    for (uint32_t w = 0; w < 64; w++)
-        assert_true(atomic_load(&c->by_worker[w]) <= 1);
+    assert_true(atomic_load(&c->parts) <= c->n_threads * (fine ? MOTE__POOL_FINE : 1u));
     for (uint32_t i = 0; i < n; i++)
         assert_int_equal(c->hits[i], 1);
 }
@@ -92,7 +93,8 @@ static void every_index_once(void **state)
         assert_int_equal(mote__pool_threads(pool), threads[t]);
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
             for (size_t g = 0; g < sizeof grains / sizeof *grains; g++)
-                run_coverage(pool, &c, sizes[s], grains[g]);
+                for (int fine = 0; fine < 2; fine++)
+                    run_coverage(pool, &c, sizes[s], grains[g], fine);
         mote__pool_close(pool);
     }
 }
@@ -157,6 +159,39 @@ static void sleeping_and_waking(void **state)
     mote__pool_close(pool);
 }
 
+/* A range that takes long leaves the others of its share to whoever is done. */
+typedef struct held_up {
+    _Atomic uint32_t done, seen; /* ranges; those finished when the long one is */
+} held_up;
+
+static void hold_up(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
+{
+    held_up *h = arg;
+    (void)end;
+    (void)worker;
+    if (begin == 0) {
+        struct timespec t = {0, 1000000};
+        for (int i = 0; i < 2000 && atomic_load(&h->done) < 2 * MOTE__POOL_FINE - 1;
+                i++)
+            nanosleep(&t, NULL);
+        atomic_store(&h->seen, atomic_load(&h->done));
+    }
+    atomic_fetch_add(&h->done, 1);
+}
+
+static void fine_ranges_are_shared(void **state)
+{
+    (void)state;
+    if (mote__cpu_cores() < 2)
+        skip();
+    mote__pool *pool = pool_of(2);
+    held_up h = {0, 0};
+    mote__pool_run_fine(pool, 2 * MOTE__POOL_FINE, 1, hold_up, &h);
+    assert_int_equal(atomic_load(&h.done), 2 * MOTE__POOL_FINE);
+    assert_int_equal(atomic_load(&h.seen), 2 * MOTE__POOL_FINE - 1);
+    mote__pool_close(pool);
+}
+
 typedef struct nested {
     mote__pool *pool;
     _Atomic uint64_t sum;
@@ -195,7 +230,8 @@ static void *session_main(void *arg)
         c->n = 1 + i % 97;
         c->grain = 1 + i % 3;
         c->n_threads = mote__pool_threads(s->pool);
-        mote__pool_run(s->pool, c->n, c->grain, cover, c);
+        (i % 2 ? mote__pool_run_fine : mote__pool_run)(
+                s->pool, c->n, c->grain, cover, c);
         s->failed |= atomic_load(&c->bad) != 0;
         for (uint32_t k = 0; k < c->n; k++)
             s->failed |= c->hits[k] != 1;
@@ -243,11 +279,12 @@ static void host_pool(void **state)
     mote__pool *pool;
     assert_int_equal(mote__pool_open(&pool, NULL, 5, backwards, &h, NULL), MOTE_OK);
     assert_int_equal(mote__pool_threads(pool), 5);
-    run_coverage(pool, &c, 1000, 16);
+    run_coverage(pool, &c, 1000, 16, 0);
+    run_coverage(pool, &c, 1000, 16, 1);
     assert_int_equal(h.n_last, 5);
-    run_coverage(pool, &c, 33, 16);
+    run_coverage(pool, &c, 33, 16, 0);
     assert_int_equal(h.n_last, 3);
-    assert_int_equal(h.calls, 2);
+    assert_int_equal(h.calls, 3);
     mote__pool_close(pool);
 }
 
@@ -261,7 +298,7 @@ static void steps_allocate_nothing(void **state)
     assert_int_equal(mote__pool_open(&pool, &m, 4, NULL, NULL, NULL), MOTE_OK);
     uint64_t before = atomic_load(&m.n_allocs);
     for (int i = 0; i < 100; i++)
-        run_coverage(pool, &c, 100, 1);
+        run_coverage(pool, &c, 100, 1, i % 2);
     assert_true(atomic_load(&m.n_allocs) == before);
     mote__pool_close(pool);
     assert_true(atomic_load(&m.bytes[MOTE_MEM_OTHER]) == 0);
@@ -433,6 +470,7 @@ int main(void)
         cmocka_unit_test(too_many_threads_is_an_error),
         cmocka_unit_test(largest_range),
         cmocka_unit_test(sleeping_and_waking),
+        cmocka_unit_test(fine_ranges_are_shared),
         cmocka_unit_test(a_step_within_a_step),
         cmocka_unit_test(sessions_at_once),
         cmocka_unit_test(host_pool),
