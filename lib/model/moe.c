@@ -126,13 +126,25 @@ static void place_rows(moe_job *j)
     }
 }
 
-static uint64_t unit_cost(uint32_t rows)
+/* What a panel costs: products of its rows, or reading it, which takes as long as four
+ * products of bf16. Weights are converted beside the products: with a constant for that
+ * (3) the thread that had the shared expert worked 3 % longer. */
+static uint64_t unit_cost(const moe_job *j, uint32_t rows)
 {
-    return rows + 3;
+    const uint64_t terms = j->in_form == MOTE_K_ACT_EXACT  ? 3
+                           : j->in_form == MOTE_K_ACT_FINE ? 2
+                                                           : 1;
+    return rows * terms > 4 ? rows * terms : 4;
 }
 
-/* gate, up and SwiGLU: part `i` of n_parts takes an equal share of the cost (rows plus
- * a constant for reading the weights), in whole panels. */
+/* Panels of the pairs that begin before `cost`. */
+static uint32_t pairs_before(uint64_t cost, uint64_t unit)
+{
+    return (uint32_t)((cost + 2 * unit - 1) / (2 * unit)) * 2;
+}
+
+/* gate, up and SwiGLU: part `i` of n_parts takes an equal share of the cost, in whole
+ * pairs of panels, since kernels take two of gate and two of up at once. */
 static void gate_up_part(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
 {
     moe_job *j = arg;
@@ -144,11 +156,12 @@ static void gate_up_part(void *arg, uint32_t begin, uint32_t end, uint32_t worke
             continue;
         const mote__expert *x = &w->expert[a];
         uint32_t n = rows_of(w, a), panels = mote_k_panels(x->gate.n_rows);
-        uint64_t unit = unit_cost(n), next = at + panels * unit;
+        uint64_t unit = unit_cost(j, n), next = at + panels * unit;
         if (next > lo) {
-            /* a panel belongs to the part in which it begins */
-            uint32_t b = lo > at ? (uint32_t)((lo - at + unit - 1) / unit) : 0;
-            uint32_t e = hi < next ? (uint32_t)((hi - at + unit - 1) / unit) : panels;
+            /* a pair belongs to the part in which it begins */
+            uint32_t b = lo > at ? pairs_before(lo - at, unit) : 0;
+            uint32_t e = hi < next ? pairs_before(hi - at, unit) : panels;
+            e = e < panels ? e : panels;
             if (e > b)
                 j->net->k.gate_up(w->h + w->h_at[a], x->gate.n_rows, &x->gate, &x->up,
                         b, e, w->act, j->in_form, w->list + w->begin[w->active[a]], n);
@@ -157,17 +170,25 @@ static void gate_up_part(void *arg, uint32_t begin, uint32_t end, uint32_t worke
     }
 }
 
+/* From so many rows on a step is long enough to be shared out in small ranges. */
+enum { MANY_ROWS = 64 };
+
 static void gate_up(moe_job *j, mote__pool *pool)
 {
     j->cost = 0;
     for (uint32_t a = j->first; a < j->last; a++)
         if (j->w->present[a] == PRESENT)
             j->cost += mote_k_panels(j->w->expert[a].gate.n_rows) *
-                       unit_cost(rows_of(j->w, a));
+                       unit_cost(j, rows_of(j->w, a));
     if (!j->cost)
         return;
     j->n_parts = mote__pool_threads(pool);
-    mote__pool_run(pool, j->n_parts, 1, gate_up_part, j);
+    if (j->p->n >= MANY_ROWS) {
+        j->n_parts *= MOTE__POOL_FINE;
+        mote__pool_run_fine(pool, j->n_parts, 1, gate_up_part, j);
+    } else {
+        mote__pool_run(pool, j->n_parts, 1, gate_up_part, j);
+    }
     for (uint32_t a = j->first; a < j->last; a++)
         if (j->w->present[a] == PRESENT)
             j->w->present[a] = COMPUTED;
@@ -235,6 +256,14 @@ static void down_early(moe_job *j, mote__pool *pool)
             w->present[a] = FINISHED;
 }
 
+/* Rows of an expert lie far apart, where no prefetcher looks for the next one: adding
+ * to them took twice as long. */
+static void ask_for(const float *x, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i += 16)
+        __builtin_prefetch(x + i, 1);
+}
+
 /* down, weighted and added to the residual stream: a worker owns columns of x. */
 static void down_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
 {
@@ -259,9 +288,13 @@ static void down_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
                 net->k.matmul(tmp, width, &part, 0, e - b, w->h_act + w->act_at[a],
                         mote__form_of(j->p, &part), NULL, n);
             }
-            for (uint32_t i = 0; i < n; i++)
+            for (uint32_t i = 0; i < n; i++) {
+                if (i + 2 < n)
+                    ask_for(w->x + (size_t)w->list[first + i + 2] * hidden + row,
+                            width);
                 net->k.axpy(w->x + (size_t)w->list[first + i] * hidden + row,
                         w->list_weight[first + i], y + i * ldy, width);
+            }
         }
     }
 }
@@ -399,7 +432,7 @@ static mote_status run_wave(moe_job *j, mote__pool *pool, mote_error *err)
     if (total < 32)
         pack_part(j, 0, total, 0);
     else
-        mote__pool_run(pool, total, 1, pack_part, j);
+        mote__pool_run_fine(pool, total, 16, pack_part, j);
     mote__pool_run(pool, mote_k_panels(j->net->config.hidden_size), 1, down_range, j);
     return MOTE_OK;
 }
