@@ -177,6 +177,9 @@ uint32_t mote__kernels_flags(const char *name);
 void mote_k_pack_f32(void *panel, const float *rows, size_t ld, uint32_t n_live, uint32_t n_cols);
 void mote_k_pack_bf16(void *panel, const uint16_t *rows, size_t ld, uint32_t n_live, uint32_t n_cols);
 void mote_k_pack_e4m3(void *panel, const uint8_t *rows, size_t ld, uint32_t n_live, uint32_t n_cols);
+/* Columns [column, column + 16) of w (BF16 or E4M3; column a multiple of 16) as a panel of 16
+ * rows of w->n_rows columns. Bytes only: scales are the caller's. */
+void mote_k_pack_columns(void *panel, const mote_k_matrix *w, uint32_t column);
 /* Element of row r, column k of an I4 panel. */
 float mote_k_i4_value(const void *panel, uint32_t r, uint32_t k);
 /* Quantise to a panel, of I8 also its scales [groups][16]; weight importance per column or NULL. */

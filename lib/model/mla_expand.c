@@ -132,19 +132,6 @@ static void to_bf16(uint16_t *restrict dst, const float *restrict src, size_t n)
     }
 }
 
-/* Column i of W_UK, of 1 or 2 bytes per value, as a row. */
-static void column_bytes(
-        uint8_t *restrict row, const mote_k_matrix *uk, uint32_t i, size_t size)
-{
-    const size_t panel = mote_k_data_bytes(uk->type, MOTE_PANEL, uk->n_cols);
-    const uint8_t *from = (const uint8_t *)uk->data +
-                          ((size_t)(i & ~3u) * MOTE_PANEL + (i & 3u)) * size;
-    for (uint32_t k = 0; k < uk->n_rows; k++)
-        memcpy(row + k * size,
-                from + k / MOTE_PANEL * panel + (size_t)(k % MOTE_PANEL) * 4 * size,
-                size);
-}
-
 /* Column i of W_UK, not bf16, as a row of floats. */
 static void column_floats(float *row, const mote_k_matrix *uk, uint32_t i)
 {
@@ -186,14 +173,7 @@ static void key_weights(expand *e, uint32_t g, const mote_k_matrix *uk)
     for (uint32_t i = 0; i < nope; i += MOTE_PANEL, data += panel) {
         const uint32_t n = nope - i < MOTE_PANEL ? nope - i : MOTE_PANEL;
         if (as_bytes) {
-            const size_t size = w.type == MOTE_K_BF16 ? 2 : 1;
-            uint8_t *rows = (uint8_t *)e->half;
-            for (uint32_t k = 0; k < n; k++)
-                column_bytes(rows + k * r * size, uk, i + k, size);
-            if (w.type == MOTE_K_BF16)
-                mote_k_pack_bf16(data, e->half, r, n, r);
-            else
-                mote_k_pack_e4m3(data, rows, r, n, r);
+            mote_k_pack_columns(data, uk, i);
             continue;
         }
         for (uint32_t k = 0; k < n; k++)
