@@ -57,6 +57,11 @@ enum mote_k_act {
     MOTE_K_ACT_INT8,
     MOTE_K_ACTS
 };
+/* Products per weight where there are bf16 products. */
+static inline uint32_t mote_k_terms(uint32_t form)
+{
+    return form == MOTE_K_ACT_EXACT ? 3u : form == MOTE_K_ACT_FINE ? 2u : 1u;
+}
 
 /* Form of the latent cache. */
 enum mote_k_kv { MOTE_K_KV_F32, MOTE_K_KV_BF16, MOTE_K_KV_FP8, MOTE_K_KVS };

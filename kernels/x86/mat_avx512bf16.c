@@ -567,9 +567,7 @@ static void one_token(float *y, const mote_k_matrix *w, uint32_t begin, uint32_t
 static void compute(const job *j, totals *total)
 {
     memset(total, 0, j->n * sizeof *total);
-    const uint32_t terms = j->form == MOTE_K_ACT_EXACT  ? 3
-                           : j->form == MOTE_K_ACT_FINE ? 2
-                                                        : 1;
+    const uint32_t terms = mote_k_terms(j->form);
     if (j->type == MOTE_K_F32) {
         if (j->form == MOTE_K_ACT_EXACT)
             all_f32(j, total, MOTE_K_ACT_EXACT);

@@ -69,10 +69,8 @@ void mote__attend_join(const mote__mla_job *j, float *out, const float *sum,
 {
     const uint32_t r = j->net->config.kv_lora_rank;
     float all[2] = {stats[0], stats[1]};
-    /* Half of them were written by other threads: asked for at once, not in turn. */
-    for (uint32_t p = 0; p < n_parts; p++)
-        for (uint32_t i = 0; i < r; i += 16)
-            __builtin_prefetch(sum + p * ld_sum + i);
+    for (uint32_t p = 0; p < n_parts; p++) /* half of them are in other cores' caches */
+        mote__ask_for(sum + p * ld_sum, r);
     memcpy(out, sum, r * sizeof *out);
     for (uint32_t p = 1; p < n_parts; p++)
         join(&j->net->k, out, all, sum + p * ld_sum, stats + p * ld_stats, r);

@@ -131,10 +131,8 @@ static void place_rows(moe_job *j)
  * (3) the thread that had the shared expert worked 3 % longer. */
 static uint64_t unit_cost(const moe_job *j, uint32_t rows)
 {
-    const uint64_t terms = j->in_form == MOTE_K_ACT_EXACT  ? 3
-                           : j->in_form == MOTE_K_ACT_FINE ? 2
-                                                           : 1;
-    return rows * terms > 4 ? rows * terms : 4;
+    const uint64_t products = (uint64_t)rows * mote_k_terms(j->in_form);
+    return products > 4 ? products : 4;
 }
 
 /* Panels of the pairs that begin before `cost`. */
@@ -256,14 +254,6 @@ static void down_early(moe_job *j, mote__pool *pool)
             w->present[a] = FINISHED;
 }
 
-/* Rows of an expert lie far apart, where no prefetcher looks for the next one: adding
- * to them took twice as long. */
-static void ask_for(const float *x, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i += 16)
-        __builtin_prefetch(x + i, 1);
-}
-
 /* down, weighted and added to the residual stream: a worker owns columns of x. */
 static void down_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
 {
@@ -289,8 +279,9 @@ static void down_range(void *arg, uint32_t begin, uint32_t end, uint32_t worker)
                         mote__form_of(j->p, &part), NULL, n);
             }
             for (uint32_t i = 0; i < n; i++) {
+                /* An expert's rows lie far apart: adding to them took twice as long. */
                 if (i + 2 < n)
-                    ask_for(w->x + (size_t)w->list[first + i + 2] * hidden + row,
+                    mote__ask_for(w->x + (size_t)w->list[first + i + 2] * hidden + row,
                             width);
                 net->k.axpy(w->x + (size_t)w->list[first + i] * hidden + row,
                         w->list_weight[first + i], y + i * ldy, width);
