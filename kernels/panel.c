@@ -39,31 +39,15 @@ void mote_k_pack_e4m3(
 }
 
 /* 16 x 16 values of a panel, [4][16][4], the other way round. */
-static void turn_bytes(uint8_t *restrict to, const uint8_t *restrict from)
+static inline __attribute__((always_inline)) void turn(
+        uint8_t *restrict to, const uint8_t *restrict from, size_t size)
 {
-    for (int g = 0; g < 4; g++)
-        for (int h = 0; h < 4; h++) {
-            uint32_t a[4], b[4];
-            memcpy(a, from + 64 * g + 16 * h, sizeof a);
-            for (int i = 0; i < 4; i += 2) {
-                b[i] = (a[i] & 0x00ff00ffu) | (a[i + 1] & 0x00ff00ffu) << 8;
-                b[i + 1] = (a[i] >> 8 & 0x00ff00ffu) | (a[i + 1] & 0xff00ff00u);
-            }
-            a[0] = (b[0] & 0xffffu) | b[2] << 16;
-            a[1] = (b[1] & 0xffffu) | b[3] << 16;
-            a[2] = b[0] >> 16 | (b[2] & 0xffff0000u);
-            a[3] = b[1] >> 16 | (b[3] & 0xffff0000u);
-            memcpy(to + 64 * h + 16 * g, a, sizeof a);
-        }
-}
-
-static void turn_halves(uint16_t *restrict to, const uint16_t *restrict from)
-{
-    for (int g = 0; g < 4; g++)
-        for (int h = 0; h < 4; h++)
-            for (int i = 0; i < 4; i++)
-                for (int k = 0; k < 4; k++)
-                    to[64 * h + 16 * g + 4 * k + i] = from[64 * g + 16 * h + 4 * i + k];
+    for (size_t g = 0; g < 4; g++)
+        for (size_t h = 0; h < 4; h++)
+            for (size_t i = 0; i < 4; i++)
+                for (size_t k = 0; k < 4; k++)
+                    memcpy(to + (64 * h + 16 * g + 4 * k + i) * size,
+                            from + (64 * g + 16 * h + 4 * i + k) * size, size);
 }
 
 void mote_k_pack_columns(void *panel, const mote_k_matrix *w, uint32_t column)
@@ -74,9 +58,9 @@ void mote_k_pack_columns(void *panel, const mote_k_matrix *w, uint32_t column)
     uint8_t *to = panel;
     for (uint32_t p = 0; p < mote_k_panels(w->n_rows); p++, data += from, to += block) {
         if (w->type == MOTE_K_BF16)
-            turn_halves((uint16_t *)(void *)to, (const uint16_t *)(const void *)data);
+            turn(to, data, 2);
         else
-            turn_bytes(to, data);
+            turn(to, data, 1);
     }
 }
 

@@ -351,8 +351,8 @@ ONE_INSTANCE(I4, I4, 0)
 
 /* Where converting takes about as long as reading, and memory has more to give, weights
  * asked for far ahead come 4 % faster; near (2 to 14 KB) it costs up to a third, and
- * where other threads saturate memory 7 %. So it is for the table of one thread, and
- * `form` says so. */
+ * where other threads saturate memory 7 %. So it is for the table of one thread, and a
+ * bit of `form` says so, which all else takes for a form of floats, as it is. */
 #if VL == 8
 #define ONE_ALONE 0x100u
 ONE_INSTANCE(E4M3_alone, E4M3, 28672)
@@ -370,7 +370,7 @@ static void one_token(float *y, const mote_k_matrix *w, uint32_t begin, uint32_t
             .k_pad = mote_k_pad(w->n_cols),
             .n_panels = n};
 #if VL == 8
-    if (form & ONE_ALONE) {
+    if (form & ONE_ALONE && w->type == MOTE_K_E4M3) {
         one_E4M3_alone(y, &j);
         return;
     }
@@ -380,32 +380,22 @@ static void one_token(float *y, const mote_k_matrix *w, uint32_t begin, uint32_t
 }
 
 #if VL == 8
-static int is_alone(const mote_k_matrix *w, uint32_t form, uint32_t n)
+ALWAYS uint32_t form_alone(uint32_t form)
 {
-    return is_one(w, form, n) && w->type == MOTE_K_E4M3;
+    return form == MOTE_K_ACT_INT8 ? form : form | ONE_ALONE;
 }
 
 static void matmul_alone(float *y, size_t ldy, const mote_k_matrix *w, uint32_t begin,
         uint32_t end, const void *act, uint32_t form, const uint32_t *index, uint32_t n)
 {
-    const size_t bytes = act_bytes(form, w->n_cols);
-    if (is_alone(w, form, n))
-        matmul_one(y, w, begin, end, mote__k_act_row(act, bytes, index, 0),
-                form | ONE_ALONE);
-    else
-        matmul(y, ldy, w, begin, end, act, form, index, n);
+    matmul(y, ldy, w, begin, end, act, form_alone(form), index, n);
 }
 
 static void gate_up_alone(float *h, size_t ldh, const mote_k_matrix *gate,
         const mote_k_matrix *up, uint32_t begin, uint32_t end, const void *act,
         uint32_t form, const uint32_t *index, uint32_t n)
 {
-    const size_t bytes = act_bytes(form, gate->n_cols);
-    if (is_alone(gate, form, n))
-        gate_up_one(h, gate, up, begin, end, mote__k_act_row(act, bytes, index, 0),
-                form | ONE_ALONE);
-    else
-        gate_up(h, ldh, gate, up, begin, end, act, form, index, n);
+    gate_up(h, ldh, gate, up, begin, end, act, form_alone(form), index, n);
 }
 #endif
 

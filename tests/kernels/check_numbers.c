@@ -274,40 +274,42 @@ static void check_quantisation(check *c)
     check_free(panel);
 }
 
+static void pack(void *panel, uint32_t type, const uint8_t *rows, uint32_t n_live,
+        uint32_t n_cols)
+{
+    if (type == MOTE_K_BF16)
+        mote_k_pack_bf16(
+                panel, (const uint16_t *)(const void *)rows, n_cols, n_live, n_cols);
+    else
+        mote_k_pack_e4m3(panel, rows, n_cols, n_live, n_cols);
+}
+
 /* Panels of a matrix's columns are those of the matrix written the other way round. */
 static void check_columns(check *c, uint32_t type, uint32_t n_rows, uint32_t n_cols)
 {
     const size_t size = type == MOTE_K_BF16 ? 2 : 1;
     const size_t panel = mote_k_data_bytes(type, MOTE_PANEL, n_cols),
                  turned = mote_k_data_bytes(type, MOTE_PANEL, n_rows);
-    uint16_t *values = check_alloc((size_t)n_rows * n_cols * 2);
-    uint16_t *columns = check_alloc((size_t)n_rows * n_cols * 2);
+    uint8_t *values = check_alloc((size_t)n_rows * n_cols * size);
+    uint8_t *columns = check_alloc((size_t)n_rows * n_cols * size);
     uint8_t *data = check_alloc(panel * mote_k_panels(n_rows));
     uint8_t *want = check_alloc(turned), *found = check_alloc(turned);
     for (size_t i = 0; i < (size_t)n_rows * n_cols; i++) {
         const uint32_t v = (uint32_t)check_random(c), r = (uint32_t)(i / n_cols),
                        k = (uint32_t)(i % n_cols);
-        memcpy((uint8_t *)values + i * size, &v, size);
-        memcpy((uint8_t *)columns + ((size_t)k * n_rows + r) * size, &v, size);
+        memcpy(values + i * size, &v, size);
+        memcpy(columns + ((size_t)k * n_rows + r) * size, &v, size);
     }
     for (uint32_t r = 0; r < n_rows; r += MOTE_PANEL) {
         const uint32_t live = n_rows - r < MOTE_PANEL ? n_rows - r : MOTE_PANEL;
-        uint8_t *to = data + r / MOTE_PANEL * panel;
-        if (type == MOTE_K_BF16)
-            mote_k_pack_bf16(to, values + (size_t)r * n_cols, n_cols, live, n_cols);
-        else
-            mote_k_pack_e4m3(to, (const uint8_t *)values + (size_t)r * n_cols, n_cols,
-                    live, n_cols);
+        pack(data + r / MOTE_PANEL * panel, type, values + (size_t)r * n_cols * size,
+                live, n_cols);
     }
     const mote_k_matrix w = {
             .data = data, .n_rows = n_rows, .n_cols = n_cols, .type = type};
     for (uint32_t k = 0; k < n_cols; k += MOTE_PANEL) {
         const uint32_t live = n_cols - k < MOTE_PANEL ? n_cols - k : MOTE_PANEL;
-        if (type == MOTE_K_BF16)
-            mote_k_pack_bf16(want, columns + (size_t)k * n_rows, n_rows, live, n_rows);
-        else
-            mote_k_pack_e4m3(want, (const uint8_t *)columns + (size_t)k * n_rows,
-                    n_rows, live, n_rows);
+        pack(want, type, columns + (size_t)k * n_rows * size, live, n_rows);
         mote_k_pack_columns(found, &w, k);
         check_that(c, memcmp(found, want, turned) == 0,
                 "columns from %u on of %u x %u, type %u", k, n_rows, n_cols, type);
